@@ -1,0 +1,218 @@
+"""Tasks, their attempts and their events. The rows are the truth; states change only in this room."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from agents.definitions.models import AgentVersion
+from agents.tasks.querysets import TaskQuerySet
+from foundation.models import BaseModel
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    WAITING = "waiting", _("waiting")
+    NEEDS_REVIEW = "needs_review", _("needs review")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+class Priority(models.IntegerChoices):
+    LOW = 0, _("low")
+    NORMAL = 1, _("normal")
+    HIGH = 2, _("high")
+    CRITICAL = 3, _("critical")
+
+
+class Task(BaseModel):
+    """One accepted request to run an agent."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks", verbose_name=_("owner")
+    )
+    api_key = models.ForeignKey(
+        "accounts.ApiKey", on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
+        verbose_name=_("API key"),
+    )
+    agent_version = models.ForeignKey(
+        AgentVersion, on_delete=models.PROTECT, related_name="tasks", verbose_name=_("agent version")
+    )
+    input = models.JSONField(_("input"))
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    idempotency_key = models.CharField(_("idempotency key"), max_length=255, null=True, blank=True)
+    request_digest = models.CharField(_("request digest"), max_length=64, blank=True)
+    retry_of = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="retries", verbose_name=_("retry of")
+    )
+
+    # What decides when it runs.
+    queue = models.CharField(_("queue"), max_length=32)
+    priority = models.PositiveSmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.NORMAL)
+    runs_before = models.DateTimeField(_("runs before"))
+    not_before = models.DateTimeField(_("not before"), null=True, blank=True)
+    serial_key = models.CharField(_("serial key"), max_length=200, null=True, blank=True)
+
+    # What it may spend.
+    max_attempts = models.PositiveSmallIntegerField(_("attempts allowed"), default=3)
+    limit_seconds = models.PositiveIntegerField(_("seconds allowed"), default=600)
+    limit_steps = models.PositiveIntegerField(_("steps allowed"), default=50)
+    limit_tokens = models.PositiveBigIntegerField(_("tokens allowed"), null=True, blank=True)
+    limit_cost = models.DecimalField(_("cost allowed"), max_digits=14, decimal_places=6, null=True, blank=True)
+
+    # Where it stands.
+    status = models.CharField(_("status"), max_length=12, choices=Status.choices, default=Status.QUEUED)
+    fence = models.PositiveIntegerField(_("fence"), default=0)
+    lease_expires_at = models.DateTimeField(_("lease expires"), null=True, blank=True)
+    run_deadline_at = models.DateTimeField(_("run deadline"), null=True, blank=True)
+    failures = models.PositiveSmallIntegerField(_("failed attempts"), default=0)
+    crashes = models.PositiveSmallIntegerField(_("crashed attempts"), default=0)
+    last_event = models.PositiveIntegerField(_("last event"), default=0)
+    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
+    told_at = models.DateTimeField(_("announced"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    # What came of it.
+    result = models.JSONField(_("result"), null=True, blank=True)
+    error_type = models.CharField(_("error type"), max_length=100, blank=True)
+    error_message = models.TextField(_("error"), blank=True)
+    input_tokens = models.PositiveBigIntegerField(_("input tokens"), default=0)
+    output_tokens = models.PositiveBigIntegerField(_("output tokens"), default=0)
+    cost = models.DecimalField(_("cost"), max_digits=14, decimal_places=6, default=0)
+
+    # Its place in the story of a request.
+    trace_id = models.CharField(_("trace"), max_length=32, blank=True)
+    request_id = models.CharField(_("request id"), max_length=64, blank=True)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
+        ordering: ClassVar = ["-created_at", "-id"]
+        permissions: ClassVar = [
+            ("operate_task", _("Can retry and cancel tasks of others")),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["queue", "runs_before", "id"], condition=Q(status="queued"), name="tasks_claimable"),
+            models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="tasks_leased"),
+            models.Index(fields=["-created_at", "-id"], name="tasks_recent"),
+            models.Index(fields=["owner", "-created_at", "-id"], name="tasks_of_owner"),
+            models.Index(fields=["agent_version", "-created_at", "-id"], name="tasks_of_version"),
+            models.Index(fields=["status", "-created_at", "-id"], name="tasks_by_status"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"], condition=Q(idempotency_key__isnull=False),
+                name="tasks_idempotent",
+            ),
+            models.UniqueConstraint(
+                fields=["serial_key"], condition=Q(status__in=["running", "waiting", "needs_review"]),
+                name="tasks_serial",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="running", lease_expires_at__isnull=False)
+                | (~Q(status="running") & Q(lease_expires_at__isnull=True)),
+                name="tasks_running_is_leased",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=TERMINAL, finished_at__isnull=False)
+                | (~Q(status__in=TERMINAL) & Q(finished_at__isnull=True)),
+                name="tasks_terminal_is_finished",
+            ),
+            models.CheckConstraint(condition=Q(max_attempts__gte=1), name="tasks_some_attempt"),
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="tasks_known_status"),
+            models.CheckConstraint(condition=Q(priority__in=Priority.values), name="tasks_known_priority"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Nothing more will happen to it."""
+        return self.status in TERMINAL
+
+
+class Attempt(models.Model):
+    """One execution of a task by a worker. `ended_at` is empty while it runs."""
+
+    class Outcome(models.TextChoices):
+        SUCCEEDED = "succeeded", _("succeeded")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+        CRASHED = "crashed", _("crashed")
+        TIMED_OUT = "timed_out", _("timed out")
+        HANDED_BACK = "handed_back", _("handed back")
+
+    id = models.BigAutoField(primary_key=True)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("task"))
+    fence = models.PositiveIntegerField(_("fence"))
+    worker = models.CharField(_("worker"), max_length=150)
+    celery_id = models.CharField(_("Celery id"), max_length=64, blank=True, db_index=True)
+    started_at = models.DateTimeField(_("started"))
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=12, choices=Outcome.choices, blank=True)
+    error_type = models.CharField(_("error type"), max_length=100, blank=True)
+    error_message = models.TextField(_("error"), blank=True)
+    traceback = models.TextField(_("traceback"), blank=True)
+    input_tokens = models.PositiveBigIntegerField(_("input tokens"), default=0)
+    output_tokens = models.PositiveBigIntegerField(_("output tokens"), default=0)
+    cost = models.DecimalField(_("cost"), max_digits=14, decimal_places=6, default=0)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering: ClassVar = ["fence"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["task", "fence"], name="tasks_attempt_fence"),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, outcome="") | (Q(ended_at__isnull=False) & ~Q(outcome="")),
+                name="tasks_attempt_ended",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id} #{self.fence}"
+
+
+class TaskEvent(models.Model):
+    """One numbered entry in a task's log. `number` counts from 1 without holes."""
+
+    class Kind(models.TextChoices):
+        STATUS = "status", _("status")
+        STEP = "step", _("step")
+        MESSAGE = "message", _("message piece")
+        TOOL_CALL = "tool_call", _("tool call")
+        TOOL_RESULT = "tool_result", _("tool result")
+        CUSTOM = "custom", _("custom")
+
+    id = models.BigAutoField(primary_key=True)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="events", verbose_name=_("task"))
+    number = models.PositiveIntegerField(_("number"))
+    fence = models.PositiveIntegerField(_("attempt"), default=0)
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
+    data = models.JSONField(_("data"), default=dict)
+    created_at = models.DateTimeField(_("time"))
+
+    class Meta:
+        verbose_name = _("task event")
+        verbose_name_plural = _("task events")
+        ordering: ClassVar = ["number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["task", "number"], name="tasks_event_number"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="tasks_event_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.kind}"

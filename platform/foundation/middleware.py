@@ -1,0 +1,107 @@
+"""Middleware without a thread hop for requests that do not need it.
+
+Django's own middleware classes reach their `process_request` and `process_response` through a thread, each, when
+the stack is asynchronous. API calls need no session, cookie, language or frame header, so they pass through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest, HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.locale import LocaleMiddleware
+from django.middleware.security import SecurityMiddleware
+from django.utils.deprecation import MiddlewareMixin
+
+from foundation.models import new_id
+
+NO_PAGE = re.compile(r"^/(api/v1(?!/docs)|healthz|readyz|metrics)")
+SAFE_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+
+
+class PagesOnly(MiddlewareMixin):
+    """Runs the middleware it is mixed into for pages, and nothing for the API."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if NO_PAGE.match(request.path) and not iscoroutinefunction(self):
+            return self.get_response(request)
+        return super().__call__(request)
+
+    async def __acall__(self, request: HttpRequest) -> Any:
+        if NO_PAGE.match(request.path):
+            return await self.get_response(request)  # type: ignore[misc]
+        return await super().__acall__(request)
+
+
+class PageSecurityMiddleware(SecurityMiddleware):
+    """Headers and the redirect to HTTPS; needed by the API too."""
+
+
+class PageSessionMiddleware(PagesOnly, SessionMiddleware): ...
+
+
+class PageLocaleMiddleware(PagesOnly, LocaleMiddleware): ...
+
+
+class PageCommonMiddleware(PagesOnly, CommonMiddleware): ...
+
+
+class PageCsrfMiddleware(PagesOnly, CsrfViewMiddleware): ...
+
+
+class PageAuthenticationMiddleware(PagesOnly, AuthenticationMiddleware): ...
+
+
+class PageMessageMiddleware(PagesOnly, MessageMiddleware): ...
+
+
+class PageXFrameOptionsMiddleware(PagesOnly, XFrameOptionsMiddleware): ...
+
+
+Response = HttpResponseBase
+GetResponse = Callable[[HttpRequest], Response | Awaitable[Response]]
+
+
+class RequestIdMiddleware:
+    """Gives every request an id: the caller's `X-Request-ID` if it is a harmless one, else a new one.
+
+    It is on the answer, in every log line, and on the task that the request submits.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if iscoroutinefunction(self):
+            return self.__acall__(request)
+        self._begin(request)
+        return self._end(request, self.get_response(request))  # type: ignore[arg-type]
+
+    async def __acall__(self, request: HttpRequest) -> Response:
+        self._begin(request)
+        return self._end(request, await self.get_response(request))  # type: ignore[misc]
+
+    def _begin(self, request: HttpRequest) -> None:
+        given = request.headers.get("X-Request-ID", "")
+        request.request_id = given if SAFE_REQUEST_ID.match(given) else str(new_id())  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
+
+    def _end(self, request: HttpRequest, response: Response) -> Response:
+        response.headers["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
+        return response

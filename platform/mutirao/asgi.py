@@ -1,0 +1,11 @@
+"""The web process: static files outside Django, everything else inside."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mutirao.settings")
+
+application = get_asgi_application()

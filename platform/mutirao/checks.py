@@ -1,0 +1,72 @@
+"""What the environment has to give, as Django system checks: a server with a wrong one does not start.
+
+`manage.py check`, `up`, the web process and the worker run them; commands that need no secret do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.apps import apps as django_apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from mutirao.settings.core import INSECURE_KEY
+
+Apps = Sequence[AppConfig] | None
+ENVIRONMENT = "environment"
+REDIS_SCHEMES = {"redis", "rediss", "unix"}
+BROKER_SCHEMES = {"redis", "rediss", "amqp", "amqps", "memory"}
+
+
+@register(ENVIRONMENT)
+def secrets(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """SECRET_KEY and JWT_SIGNING_KEY are set, long and different."""
+    found: list[CheckMessage] = []
+    for number, name in enumerate(("SECRET_KEY", "JWT_SIGNING_KEY"), start=1):
+        value = getattr(settings, name)
+        if value == INSECURE_KEY:
+            found.append(_error(f"{name} is not set.", "Set it, or run `make up`, which makes one.", number))
+        elif len(value) < 32:
+            found.append(_error(f"{name} is shorter than 32 characters.", "Use a longer one.", number))
+    if settings.SECRET_KEY == settings.JWT_SIGNING_KEY != INSECURE_KEY:
+        found.append(_error("JWT_SIGNING_KEY equals SECRET_KEY.", "Use two different keys.", 3))
+    return found
+
+
+@register(ENVIRONMENT)
+def addresses(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """REDIS_URL and CELERY_BROKER_URL are set and of a kind that is supported."""
+    found: list[CheckMessage] = []
+    if not settings.REDIS_URL:
+        hint = "Set it to redis://host:6379/0, or run `make up`, which starts an embedded Valkey."
+        found.append(_error("REDIS_URL is not set.", hint, 4))
+    elif urlsplit(settings.REDIS_URL).scheme not in REDIS_SCHEMES:
+        found.append(_error("REDIS_URL is not a redis://, rediss:// or unix:// address.", "Correct it.", 4))
+    if urlsplit(settings.CELERY_BROKER_URL).scheme not in BROKER_SCHEMES:
+        found.append(_error("CELERY_BROKER_URL is not a redis:// or amqp:// address.", "Correct it.", 5))
+    return found
+
+
+@register(ENVIRONMENT)
+def default_model(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """MUTIRAO_DEFAULT_MODEL has LangChain's form."""
+    provider, _, name = settings.DEFAULT_MODEL.partition(":")
+    if provider and name:
+        return []
+    return [_error("MUTIRAO_DEFAULT_MODEL is not of the form provider:model.", "For example openai:gpt-4o-mini.", 6)]
+
+
+@register(ENVIRONMENT)
+def token_rotation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Refresh tokens rotate only when the blacklist app is installed; without it simplejwt says nothing."""
+    if django_apps.is_installed("rest_framework_simplejwt.token_blacklist"):
+        return []
+    return [_error("The token blacklist app is missing.", "Add rest_framework_simplejwt.token_blacklist.", 7)]
+
+
+def _error(sentence: str, hint: str, number: int) -> Error:
+    return Error(sentence, hint=hint, id=f"mutirao.E{number:03d}")

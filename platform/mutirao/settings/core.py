@@ -1,0 +1,109 @@
+"""Django itself."""
+
+from __future__ import annotations
+
+from mutirao.settings.environment import BASE_DIR, MUTIRAO_HOME, env
+
+# Only for commands that need no secret (makemigrations, collectstatic, type checking). The system checks refuse
+# to start a server with it, see mutirao.checks.
+INSECURE_KEY = "insecure-development-key-no-server-starts-with-it"
+
+SECRET_KEY: str = env("SECRET_KEY", default=INSECURE_KEY)
+DEBUG: bool = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+ROOT_URLCONF = "mutirao.urls"
+ASGI_APPLICATION = "mutirao.asgi.application"
+WSGI_APPLICATION = "mutirao.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "mutirao",
+    "foundation",
+    "telemetry",
+    "accounts",
+    "agents.definitions",
+    "agents.tasks",
+    "agents.gateway",
+    "agents.memory",
+    "agents.tools",
+    "agents.runtime",
+    "agents.worker",
+    "agents.catalog",
+    "agents.api",
+    "unfold",
+    "mutirao.apps.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "guardian",
+    "rest_framework",
+    "rest_framework_simplejwt",
+    "rest_framework_simplejwt.token_blacklist",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_results",
+    "django_structlog",
+    *env.list("MUTIRAO_APPS", default=[]),
+]
+
+MIDDLEWARE = [
+    "foundation.middleware.RequestIdMiddleware",
+    "foundation.middleware.PageSecurityMiddleware",
+    "foundation.middleware.PageSessionMiddleware",
+    "foundation.middleware.PageLocaleMiddleware",
+    "foundation.middleware.PageCommonMiddleware",
+    "foundation.middleware.PageCsrfMiddleware",
+    "foundation.middleware.PageAuthenticationMiddleware",
+    "foundation.middleware.PageMessageMiddleware",
+    "foundation.middleware.PageXFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("pt-br", "Português (Brasil)")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = MUTIRAO_HOME / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+
+# A body larger than this is refused with 413 before it is parsed.
+DATA_UPLOAD_MAX_MEMORY_SIZE: int = env.int("MUTIRAO_MAX_BODY_BYTES", default=1_000_000)
+
+# HTTPS is the default everywhere but on the machine of `make up`, which serves plain HTTP on 127.0.0.1.
+HTTPS: bool = env.bool("MUTIRAO_HTTPS", default=True)
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=HTTPS)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if HTTPS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# How many reverse proxies stand before the web process; with none, forwarded headers are not believed.
+TRUSTED_PROXIES: int = env.int("MUTIRAO_TRUSTED_PROXIES", default=0)
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

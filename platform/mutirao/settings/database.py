@@ -1,0 +1,38 @@
+"""SQLite by default, PostgreSQL by DATABASE_URL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mutirao.settings.environment import MUTIRAO_HOME, env
+
+DATABASE_URL: str = env("DATABASE_URL", default=f"sqlite:///{MUTIRAO_HOME / 'mutirao.sqlite3'}")
+
+
+def _database(url: str) -> dict[str, Any]:
+    database: dict[str, Any] = dict(env.db_url_config(url))
+    options: dict[str, Any] = dict(database.get("OPTIONS", {}))
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        # IMMEDIATE: a deferred transaction that turns into a writer fails under contention.
+        # synchronous=NORMAL survives a killed process; a power cut may lose the last commits (docs/deploy.md).
+        options |= {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 30,
+            "init_command": (
+                "PRAGMA journal_mode=WAL;"
+                f"PRAGMA synchronous={env('MUTIRAO_SQLITE_SYNCHRONOUS', default='NORMAL')};"
+                "PRAGMA foreign_keys=ON;PRAGMA mmap_size=134217728;PRAGMA cache_size=-16000;"
+            ),
+        }
+    else:
+        # A connection is borrowed for one burst of statements and given back, so threads outnumber connections.
+        options["pool"] = {
+            "min_size": env.int("DATABASE_POOL_MIN", default=1),
+            "max_size": env.int("DATABASE_POOL_MAX", default=10),
+            "timeout": env.int("DATABASE_POOL_TIMEOUT", default=10),
+        }
+        options.setdefault("connect_timeout", 5)
+    return database | {"OPTIONS": options, "CONN_MAX_AGE": 0, "ATOMIC_REQUESTS": False}
+
+
+DATABASES = {"default": _database(DATABASE_URL)}

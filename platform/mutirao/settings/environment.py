@@ -1,0 +1,20 @@
+"""Where settings come from: the environment, then the file that `make up` writes, then defaults.
+
+The file (`${MUTIRAO_HOME}/environment`, mode 0600) holds what `make up` generated on its first run: secrets and
+the address of the embedded Valkey, so that every other command in the same folder sees the same platform.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parents[3]
+MUTIRAO_HOME = Path(os.environ.get("MUTIRAO_HOME") or BASE_DIR / "var").resolve()
+ENVIRONMENT_FILE = MUTIRAO_HOME / "environment"
+
+env = environ.Env()
+if ENVIRONMENT_FILE.is_file():
+    env.read_env(ENVIRONMENT_FILE, overwrite=False)
