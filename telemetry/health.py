@@ -28,7 +28,7 @@ def failures() -> dict[str, str]:
 def _run(check: Check) -> str:
     try:
         return check()
-    except Exception as error:  # noqa: BLE001 (a probe reports whatever went wrong)
+    except Exception as error:
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
@@ -37,7 +37,7 @@ _migrated = False
 
 def database() -> str:
     """The database answers and is migrated."""
-    global _migrated  # noqa: PLW0603 (migrated once means migrated for the life of the process)
+    global _migrated
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     if not _migrated:

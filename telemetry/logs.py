@@ -11,7 +11,17 @@ from structlog.typing import Processor
 
 SECRET_NAMES = re.compile(r"(password|secret|token|api_?key|authorization|cookie|credential)s?$", re.IGNORECASE)
 SECRET_VALUES = re.compile(r"(mut_[a-z0-9]{4,}_|sk-|eyJ)[A-Za-z0-9_\-.]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+SECRET_ASSIGNMENTS = re.compile(
+    r"""((?:password|secret|token|api_?key|authorization|cookie|credential)s?["']?\s*[=:]\s*)"""
+    r"""("[^"]*"|'[^']*'|(?:Bearer\s+|Basic\s+)?[^\s"',;)}\]]+)""",
+    re.IGNORECASE,
+)
 MASK = "[masked]"
+
+
+def mask_text(text: str) -> str:
+    """The text without keys, JWTs, URL passwords, and what is assigned to a secret-sounding name."""
+    return SECRET_VALUES.sub(MASK, SECRET_ASSIGNMENTS.sub(rf"\1{MASK}", text))
 
 
 def mask_secrets(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

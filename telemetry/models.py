@@ -37,9 +37,7 @@ class Span(models.Model):
     class Meta:
         verbose_name = _("span")
         verbose_name_plural = _("spans")
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["trace_id", "span_id"], name="telemetry_span_once")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["trace_id", "span_id"], name="telemetry_span_once")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} ({self.duration_ms:.0f} ms)"

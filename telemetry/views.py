@@ -16,9 +16,12 @@ async def healthz(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """200 when database and Redis answer, 503 with the reasons when not."""
     failures = health.failures()
-    return JsonResponse(
+    response = JsonResponse(
         {"status": "unready" if failures else "ready", "failures": failures}, status=503 if failures else 200
     )
+    # Django would log every 503 as an error; whoever probes asks again in a moment, and is told why.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return response
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

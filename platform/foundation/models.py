@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import cast
 
 from django.db import models
 from django.utils import timezone
@@ -13,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 def new_id() -> uuid.UUID:
     """A time-ordered UUID (version 7), so that new rows land at the end of every index."""
-    return cast(uuid.UUID, uuid7())
+    return uuid7()
 
 
 class BaseModel(models.Model):

@@ -9,32 +9,22 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.encoding import force_str
+from django.utils.translation import gettext as _
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from foundation.exceptions import NotFoundProblem, Problem
+
 CONTENT_TYPE = "application/problem+json"
-logger = structlog.get_logger(__name__)
+API = "/api/"
 
 
-class Problem(exceptions.APIException):
-    """The request could not be carried out."""
-
-    status_code = 400
-    default_code = "problem"
-
-    def __init__(self, detail: str | None = None, **extra: Any) -> None:
-        super().__init__(detail or type(self).__doc__, self.default_code)
-        self.extra = extra
-
-
-def document(
-    *, status: int, detail: str, code: str, request_id: str = "", **extra: Any
-) -> dict[str, Any]:
+def document(*, status: int, detail: str, code: str, request_id: str = "", **extra: Any) -> dict[str, Any]:
     """The problem as plain data."""
     return {
         "type": f"urn:mutirao:{code}",
@@ -46,32 +36,57 @@ def document(
     }
 
 
-def _plain(error: Exception) -> exceptions.APIException | None:
-    if isinstance(error, Http404):
-        return exceptions.NotFound()
-    if isinstance(error, PermissionDenied):
-        return exceptions.PermissionDenied()
-    return error if isinstance(error, exceptions.APIException) else None
+_registered: dict[type[Exception], type[Problem]] = {}
+
+
+def register(error: type[Exception], *, status: int, code: str) -> None:
+    """Makes an exception of a room (and its subclasses) a problem wherever a view lets it through.
+
+    Its message is shown to the caller.
+    """
+    members = {"status_code": status, "default_code": code, "__doc__": error.__doc__}
+    _registered[error] = type(f"{error.__name__}Problem", (Problem,), members)
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's handler, with a problem document as the body."""
-    response = drf_exception_handler(error, context)
+    """DRF's handler, with a problem document as the body; None for what is nobody's problem but ours."""
     plain = _plain(error)
-    if response is None or plain is None:
+    if plain is None:
         return None
-    extra = dict(getattr(plain, "extra", {}))
-    if isinstance(plain, exceptions.ValidationError):
-        code, detail = "invalid", "The request is not valid."
-        extra["errors"] = plain.detail if isinstance(plain.detail, dict) else {"request": plain.detail}
-    else:
-        code, detail = str(plain.get_codes()), str(plain.detail)
+    response = drf_exception_handler(plain, context)
+    if response is None:
+        return None
+    code, detail, extra = _told(plain)
     request_id = getattr(context["request"], "request_id", "")
-    response.data = document(
-        status=response.status_code, detail=detail, code=code.replace("_", "-"), request_id=request_id, **extra
-    )
+    response.data = document(status=response.status_code, detail=detail, code=code, request_id=request_id, **extra)
     response.content_type = CONTENT_TYPE
     return response
+
+
+def _plain(error: Exception) -> exceptions.APIException | None:
+    if isinstance(error, Http404):
+        return NotFoundProblem()
+    if isinstance(error, PermissionDenied):
+        return exceptions.PermissionDenied()
+    if isinstance(error, exceptions.APIException):
+        return error
+    known = next((_registered[kind] for kind in type(error).__mro__ if kind in _registered), None)
+    return known(str(error)) if known is not None else None
+
+
+def _told(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]]:
+    """Code, sentence and further members."""
+    extra = dict(getattr(error, "extra", {}))
+    if isinstance(error, exceptions.ValidationError):
+        errors = error.detail if isinstance(error.detail, dict) else {"request": error.detail}
+        return "invalid", _("The request is not valid."), extra | {"errors": errors}
+    if isinstance(error.detail, dict):
+        # simplejwt's errors: {"detail", "code", "messages"}
+        code = force_str(error.detail.get("code", error.default_code))
+        return code.replace("_", "-"), force_str(error.detail.get("detail", error.default_detail)), extra
+    codes = error.get_codes()
+    code = codes if isinstance(codes, str) else error.default_code
+    return code.replace("_", "-"), force_str(error.detail), extra
 
 
 def json_problem(request: HttpRequest, *, status: int, detail: str, code: str) -> JsonResponse:
@@ -81,17 +96,34 @@ def json_problem(request: HttpRequest, *, status: int, detail: str, code: str) -
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400 from Django itself, an unknown Host for example: a problem for the API, Django's page for people."""
+    if isinstance(exception, RequestDataTooBig):
+        return json_problem(
+            request, status=413, detail=_("The body is larger than this server accepts."), code="body-too-large"
+        )
+    if request.path.startswith(API):
+        return json_problem(request, status=400, detail=_("The request is not acceptable."), code="bad-request")
+    return defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403: a problem for the API, Django's page for people."""
+    if request.path.startswith(API):
+        return json_problem(request, status=403, detail=_("This is not yours to do."), code="permission-denied")
+    return defaults.permission_denied(request, exception)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: a problem for the API, Django's page for people."""
-    if request.path.startswith("/api/"):
-        return json_problem(request, status=404, detail="There is nothing at this address.", code="not-found")
+    if request.path.startswith(API):
+        return json_problem(request, status=404, detail=_("There is nothing at this address."), code="not-found")
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500: a problem for the API, Django's page for people."""
-    if request.path.startswith("/api/"):
-        return json_problem(
-            request, status=500, detail="Something went wrong on the server; it has been logged.", code="internal"
-        )
+    if request.path.startswith(API):
+        detail = _("Something went wrong on the server; it has been logged.")
+        return json_problem(request, status=500, detail=detail, code="internal")
     return defaults.server_error(request)

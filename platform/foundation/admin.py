@@ -1,0 +1,71 @@
+"""What the admin pages of all rooms have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin import helpers
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from unfold.admin import ModelAdmin
+from unfold.paginator import InfinitePaginator
+
+
+class BaseAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+    """Lists without counting, which on a table of millions takes longer than the page."""
+
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_filter_submit = False
+
+
+class ReadOnlyAdmin(BaseAdmin):
+    """Rows that only the platform writes. Who may view them sees every field, and can change none."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Never."""
+        return False
+
+
+def page(model_admin: Any, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
+    """A page of the admin with its frame."""
+    frame = {**model_admin.admin_site.each_context(request), "opts": model_admin.opts, **context}
+    request.current_app = model_admin.admin_site.name
+    return TemplateResponse(request, template, frame)
+
+
+def confirmation(
+    model_admin: Any,
+    request: HttpRequest,
+    *,
+    action: str,
+    title: str,
+    sentence: str,
+    rows: QuerySet[Any] | Iterable[Model],
+) -> HttpResponse:
+    """Asks before an action is carried out; the answer comes back to the same action with `confirmed`."""
+    return page(
+        model_admin, request, "admin/mutirao/confirm.html",
+        title=title, sentence=sentence, rows=list(rows), action=action,
+        checkbox=helpers.ACTION_CHECKBOX_NAME, back=request.get_full_path(),
+    )  # fmt: skip
+
+
+def is_confirmed(request: HttpRequest) -> bool:
+    """Whether the person has said yes."""
+    return request.method == "POST" and "confirmed" in request.POST
+
+
+__all__ = ["BaseAdmin", "ReadOnlyAdmin", "admin", "confirmation", "is_confirmed", "page"]
