@@ -5,3 +5,18 @@ from django.utils.translation import gettext_lazy as _
 class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = _("People and access")
+
+    def ready(self) -> None:
+        # `schema` registers itself with drf-spectacular.
+        from accounts import audit, schema  # noqa: F401
+
+        audit.register_verb("api_key.issue", _("issued an API key"))
+        audit.register_verb("api_key.revoke", _("revoked an API key"))
+        audit.register_verb("auth.sign_in", _("signed in"))
+        audit.register_verb("auth.sign_out", _("signed out"))
+        audit.register_verb("user.create", _("created a user"))
+        audit.register_verb("user.change", _("changed a user"))
+        audit.register_verb("user.delete", _("deleted a user"))
+        audit.register_verb("role.create", _("created a role"))
+        audit.register_verb("role.change", _("changed a role"))
+        audit.register_verb("role.delete", _("deleted a role"))

@@ -21,8 +21,8 @@ class User(GuardianUserMixin, AbstractUser):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
 
     class Meta(AbstractUser.Meta):
-        verbose_name = _("user")
-        verbose_name_plural = _("users")
+        verbose_name = _("user")  # type: ignore[assignment]  # the stubs know only plain text here
+        verbose_name_plural = _("users")  # type: ignore[assignment]
 
 
 class Role(Group):

@@ -1,0 +1,86 @@
+"""The record of who did what. Written in the transaction of the deed, so that neither is there without the other."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.db import models
+from django.http import HttpRequest
+
+from accounts.models import AuditEvent, User
+
+
+class Asked(Protocol):
+    """A request of Django or of DRF."""
+
+    user: Any
+    META: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does it, and from where."""
+
+    user_id: uuid.UUID | None = None
+    name: str = ""
+    address: str | None = None
+    request_id: str = ""
+
+    @classmethod
+    def of(cls, request: HttpRequest | Asked) -> Actor:
+        """Whoever sent this request."""
+        user = request.user
+        return cls(
+            user_id=user.pk if isinstance(user, User) else None,
+            name=user.get_username() if isinstance(user, User) else "",
+            address=request.META.get("REMOTE_ADDR") or None,
+            request_id=str(getattr(request, "request_id", "")),
+        )
+
+
+SYSTEM = Actor(name="system")
+
+_verbs: dict[str, Any] = {}
+
+
+def register_verb(verb: str, label: Any) -> None:
+    """Makes a verb known, with how to say it (translatable), in AppConfig.ready."""
+    _verbs[verb] = label
+
+
+def label_of(verb: str) -> str:
+    """How to say it."""
+    return str(_verbs.get(verb, verb))
+
+
+def verbs() -> dict[str, str]:
+    """Every verb and how to say it."""
+    return {verb: str(label) for verb, label in _verbs.items()}
+
+
+def record(
+    *,
+    verb: str,
+    actor: Actor,
+    subject: models.Model | None = None,
+    outcome: str = AuditEvent.Outcome.DONE,
+    changes: Mapping[str, Any] | None = None,
+) -> AuditEvent:
+    """Writes one event. `changes` is JSON and holds no secrets. Raises KeyError for a verb that nobody registered."""
+    if verb not in _verbs:
+        raise KeyError(verb)
+    return AuditEvent.objects.create(
+        verb=verb,
+        outcome=outcome,
+        actor_id=actor.user_id,
+        actor_name=actor.name,
+        subject_type=subject._meta.label_lower if subject is not None else "",
+        subject_id=subject.pk if subject is not None and isinstance(subject.pk, uuid.UUID) else None,
+        subject_name=str(subject)[:200] if subject is not None else "",
+        changes=dict(changes or {}),
+        address=actor.address,
+        request_id=actor.request_id,
+    )

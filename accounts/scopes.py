@@ -1,0 +1,28 @@
+"""What an API key may be narrowed to. A key without scopes may do all that its owner may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.exceptions import UnknownScope
+
+SCOPES = {
+    "agents:read": _("see agents"),
+    "tasks:read": _("see tasks and their events"),
+    "tasks:write": _("submit, cancel and retry tasks"),
+    "conversations:read": _("read conversations"),
+    "conversations:write": _("begin and continue conversations"),
+    "keys:read": _("see API keys"),
+    "keys:write": _("make and revoke API keys"),
+}
+
+
+def check_scopes(scopes: Iterable[str]) -> list[str]:
+    """The same, sorted and without repetition. Raises UnknownScope naming the first that is none."""
+    wanted = sorted(set(scopes))
+    for scope in wanted:
+        if scope not in SCOPES:
+            raise UnknownScope(f"There is no scope {scope!r}; there are {', '.join(SCOPES)}.")
+    return wanted

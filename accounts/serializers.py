@@ -1,0 +1,92 @@
+"""People, keys and tokens as the API shows and takes them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from accounts.models import ApiKey
+from accounts.scopes import SCOPES
+
+Plain = serializers.Serializer[Any]
+
+
+class SignInSerializer(Plain):
+    """Name and password."""
+
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=1000, trim_whitespace=False, write_only=True)
+
+
+class RefreshSerializer(Plain):
+    """A refresh token."""
+
+    refresh = serializers.CharField(max_length=4000)
+
+
+class TokenPairSerializer(Plain):
+    """An access token for a few minutes, and a refresh token that can be used once."""
+
+    access = serializers.CharField(read_only=True)
+    refresh = serializers.CharField(read_only=True)
+
+
+class CredentialSerializer(Plain):
+    """What the caller signed in with."""
+
+    kind = serializers.ChoiceField(choices=["token", "api_key"], read_only=True)
+    name = serializers.CharField(read_only=True)
+    scopes = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+
+class MeSerializer(Plain):
+    """Who the caller is and what they may do."""
+
+    id = serializers.UUIDField(read_only=True)
+    username = serializers.CharField(read_only=True)
+    email = serializers.EmailField(read_only=True)
+    roles = serializers.ListField(child=serializers.CharField(), read_only=True)
+    permissions = serializers.ListField(child=serializers.CharField(), read_only=True)
+    credential = CredentialSerializer(read_only=True)
+
+
+class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
+    """A key, without what opens anything."""
+
+    owner = serializers.CharField(source="owner.username", read_only=True)
+    is_live = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = ApiKey
+        fields: ClassVar[tuple[str, ...]] = (
+            "id", "name", "prefix", "owner", "scopes", "is_live", "created_at", "expires_at", "revoked_at",
+            "last_used_at",
+        )  # fmt: skip
+
+
+class NewApiKeySerializer(Plain):
+    """What a new key is made of."""
+
+    name = serializers.CharField(max_length=100)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(SCOPES)), required=False, help_text=_("Empty: all that you may do.")
+    )
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+    def validate_expires_at(self, value: Any) -> Any:
+        """Only the future makes sense."""
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError(_("This is in the past."))
+        return value
+
+
+class IssuedApiKeySerializer(ApiKeySerializer):
+    """A new key, with its text: it is shown this once."""
+
+    key = serializers.CharField(read_only=True)
+
+    class Meta(ApiKeySerializer.Meta):
+        fields: ClassVar[tuple[str, ...]] = (*ApiKeySerializer.Meta.fields, "key")

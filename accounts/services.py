@@ -1,0 +1,147 @@
+"""Keys, roles and first people."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.auth.models import Permission
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts import audit, keys
+from accounts.audit import SYSTEM, Actor
+from accounts.exceptions import NameTaken, ScopeTooWide
+from accounts.models import ApiKey, Role, User
+from accounts.scopes import check_scopes
+
+ADMIN_NAME = "admin"
+
+ADMINISTRATOR, OPERATOR, MEMBER = "administrator", "operator", "member"
+
+# Rooms above are named by string: this one does not know them. A star stands for every model of the room.
+OPERATOR_PERMISSIONS = (
+    "agents_definitions.use_agent",
+    "agents_tasks.operate_task",
+    "agents_definitions.view_*",
+    "agents_tasks.view_*",
+    "agents_memory.view_*",
+    "agents_gateway.view_*",
+    "agents_worker.view_*",
+    "telemetry.view_*",
+    "django_celery_results.view_taskresult",
+)
+ADMINISTRATOR_PERMISSIONS = (
+    *OPERATOR_PERMISSIONS,
+    "agents_definitions.add_agent",
+    "agents_definitions.change_agent",
+    "accounts.view_*",
+    "accounts.add_user",
+    "accounts.change_user",
+    "accounts.add_role",
+    "accounts.change_role",
+    "accounts.add_apikey",
+    "accounts.change_apikey",
+)
+ROLES = {
+    ADMINISTRATOR: ADMINISTRATOR_PERMISSIONS,
+    OPERATOR: OPERATOR_PERMISSIONS,
+    MEMBER: ("agents_definitions.use_agent",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key: its row, and the text that is shown this once."""
+
+    row: ApiKey
+    key: str
+
+
+def issue_api_key(
+    *,
+    owner: User,
+    name: str,
+    actor: Actor,
+    scopes: Iterable[str] = (),
+    expires_at: datetime | None = None,
+    within: ApiKey | None = None,
+) -> IssuedKey:
+    """Makes a key for a person. `within` is the key that the caller used: the new one can do no more, and no longer.
+
+    Raises UnknownScope, ScopeTooWide, NameTaken (a live key of this owner has the name).
+    """
+    wanted = check_scopes(scopes)
+    if within is not None and not (_reaches(within, wanted) and _lasts(within, expires_at)):
+        raise ScopeTooWide
+    made = keys.new_key()
+    row = ApiKey(owner=owner, name=name, prefix=made.prefix, digest=made.digest, scopes=wanted, expires_at=expires_at)
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+            audit.record(verb="api_key.issue", actor=actor, subject=row, changes={"scopes": wanted})
+    except IntegrityError as error:
+        raise NameTaken(
+            _("“%(owner)s” already has a key named “%(name)s”.") % {"owner": owner, "name": name}
+        ) from error
+    return IssuedKey(row=row, key=made.text)
+
+
+def _reaches(key: ApiKey, scopes: list[str]) -> bool:
+    return not key.scopes or (bool(scopes) and set(scopes) <= set(key.scopes))
+
+
+def _lasts(key: ApiKey, moment: datetime | None) -> bool:
+    return key.expires_at is None or (moment is not None and moment <= key.expires_at)
+
+
+def revoke_api_key(*, api_key: ApiKey, actor: Actor) -> bool:
+    """Ends a key for good; False when it was revoked before. Other processes notice within REMEMBERED_SECONDS."""
+    with transaction.atomic():
+        changed = ApiKey.objects.filter(pk=api_key.pk, revoked_at=None).update(revoked_at=timezone.now())
+        if changed:
+            audit.record(verb="api_key.revoke", actor=actor, subject=api_key)
+    keys.forget()
+    return bool(changed)
+
+
+def authenticate_key(key: str) -> ApiKey:
+    """The live key of this text, with its owner. Raises InvalidKey."""
+    return keys.authenticate(key)
+
+
+@transaction.atomic
+def ensure_roles() -> None:
+    """Makes the roles that ship, when missing, with their permissions. What people changed in them stays."""
+    for name, wanted in ROLES.items():
+        role, is_new = Role.objects.get_or_create(name=name)
+        if is_new:
+            role.permissions.set(_permissions(wanted))
+
+
+def _permissions(names: Iterable[str]) -> list[Permission]:
+    found: list[Permission] = []
+    for name in names:
+        label, _, codename = name.partition(".")
+        of_room = Permission.objects.filter(content_type__app_label=label)
+        found += (
+            of_room.filter(codename__startswith=codename[:-1])
+            if codename.endswith("*")
+            else of_room.filter(codename=codename)
+        )
+    return found
+
+
+@transaction.atomic
+def ensure_admin(password: str | None = None) -> str | None:
+    """Makes the user `admin` when there is none, and gives its password (a random one, if none is given); else None."""
+    if User.objects.filter(username=ADMIN_NAME).exists():
+        return None
+    chosen = password or secrets.token_urlsafe(12)
+    admin = User.objects.create_superuser(username=ADMIN_NAME, password=chosen)
+    admin.groups.set(Role.objects.filter(name=ADMINISTRATOR))
+    audit.record(verb="user.create", actor=SYSTEM, subject=admin)
+    return chosen

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from accounts.views import ApiKeyDetail, ApiKeyList, Me, ObtainToken, RefreshToken, RevokeToken
+
+urlpatterns = [
+    path("auth/token", ObtainToken.as_view(), name="auth-token"),
+    path("auth/token/refresh", RefreshToken.as_view(), name="auth-token-refresh"),
+    path("auth/token/revoke", RevokeToken.as_view(), name="auth-token-revoke"),
+    path("me", Me.as_view(), name="me"),
+    path("api-keys", ApiKeyList.as_view(), name="api-keys"),
+    path("api-keys/<uuid:pk>", ApiKeyDetail.as_view(), name="api-key"),
+]
