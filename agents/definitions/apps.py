@@ -6,3 +6,14 @@ class AgentsConfig(AppConfig):
     name = "agents.definitions"
     label = "agents_definitions"
     verbose_name = _("Agents")
+
+    def ready(self) -> None:
+        from accounts import audit
+        from agents.definitions.health import agents_are_there
+        from telemetry import health
+
+        health.register("agents", agents_are_there)
+
+        audit.register_verb("agent.create", _("made an agent"))
+        audit.register_verb("agent.update", _("changed an agent"))
+        audit.register_verb("agent.publish", _("published a version of an agent"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from agents.definitions.data import Configuration
+from agents.definitions.exceptions import VersionIsImmutable
 from agents.definitions.querysets import AgentQuerySet
 from foundation.models import BaseModel
 
@@ -25,11 +27,17 @@ class Agent(BaseModel):
     slug = models.CharField(_("slug"), max_length=63, unique=True, validators=[validate_slug])
     name = models.CharField(_("name"), max_length=100)
     description = models.TextField(_("description"), blank=True)
-    source = models.CharField(_("defined in"), max_length=5, choices=Source.choices, default=Source.ADMIN, editable=False)
+    source = models.CharField(
+        _("defined in"), max_length=5, choices=Source.choices, default=Source.ADMIN, editable=False
+    )
     is_enabled = models.BooleanField(_("enabled"), default=True)
     queue = models.CharField(_("queue"), max_length=32, default="interactive")
     current_version = models.ForeignKey(
-        "AgentVersion", on_delete=models.PROTECT, null=True, editable=False, related_name="+",
+        "AgentVersion",
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="+",
         verbose_name=_("current version"),
     )
 
@@ -43,6 +51,11 @@ class Agent(BaseModel):
 
     def __str__(self) -> str:
         return self.slug
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a task may be submitted to it: it is enabled, and its code, if it has any, is installed."""
+        return self.is_enabled and self.current_version_id is not None
 
 
 class AgentVersion(BaseModel):
@@ -70,3 +83,22 @@ class AgentVersion(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.agent.slug} v{self.number}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Writes a new row; raises VersionIsImmutable for one that exists."""
+        if not self._state.adding:
+            raise VersionIsImmutable
+        super().save(*args, **kwargs)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What it is made of."""
+        return Configuration(
+            kind=self.kind,
+            model=self.model,
+            system_prompt=self.system_prompt,
+            tools=tuple(self.tools),
+            parameters=self.parameters,
+            limits=self.limits,
+            memory_messages=self.memory_messages,
+        )

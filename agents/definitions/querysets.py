@@ -3,12 +3,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
+from guardian.shortcuts import get_objects_for_user
 
 if TYPE_CHECKING:
-    from agents.definitions.models import Agent
+    from accounts.models import User
+    from agents.definitions.models import Agent  # noqa: F401 (named in a string)
+
+USE_AGENT = "agents_definitions.use_agent"
 
 
 class AgentQuerySet(models.QuerySet["Agent"]):
     def usable(self) -> Self:
         """Agents that a task may be submitted to."""
         return self.filter(is_enabled=True, current_version__isnull=False)
+
+    def usable_by(self, user: User) -> Self:
+        """Usable agents that this person may use: all of them with the right for agents, else those granted
+        one by one.
+        """
+        if user.has_perm(USE_AGENT):
+            return self.usable()
+        granted = get_objects_for_user(user, USE_AGENT, self.model.objects, accept_global_perms=False)
+        return self.usable().filter(pk__in=granted.values("pk"))
