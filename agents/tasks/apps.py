@@ -6,3 +6,9 @@ class TasksConfig(AppConfig):
     name = "agents.tasks"
     label = "agents_tasks"
     verbose_name = _("Tasks")
+
+    def ready(self) -> None:
+        from accounts import audit
+
+        audit.register_verb("task.cancel", _("cancelled a task"))
+        audit.register_verb("task.retry", _("retried a task"))

@@ -41,7 +41,11 @@ class Task(BaseModel):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks", verbose_name=_("owner")
     )
     api_key = models.ForeignKey(
-        "accounts.ApiKey", on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
+        "accounts.ApiKey",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
         verbose_name=_("API key"),
     )
     agent_version = models.ForeignKey(
@@ -113,11 +117,13 @@ class Task(BaseModel):
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["owner", "idempotency_key"], condition=Q(idempotency_key__isnull=False),
+                fields=["owner", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
                 name="tasks_idempotent",
             ),
             models.UniqueConstraint(
-                fields=["serial_key"], condition=Q(status__in=["running", "waiting", "needs_review"]),
+                fields=["serial_key"],
+                condition=Q(status__in=["running", "waiting", "needs_review"]),
                 name="tasks_serial",
             ),
             models.CheckConstraint(

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
+from django.db.models import F, Q
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from agents.tasks.models import Task
+    from agents.tasks.models import Task  # noqa: F401 (in a string)
+
+# Longer than a worker's patience with a run whose time is over.
+LAST_MOMENTS = timedelta(seconds=10)
 
 
 class TaskQuerySet(models.QuerySet["Task"]):
@@ -15,3 +20,19 @@ class TaskQuerySet(models.QuerySet["Task"]):
         if user.has_perm("agents_tasks.view_task"):
             return self
         return self.filter(owner=user)
+
+    def due(self, now: datetime) -> Self:
+        """Queued tasks whose time has come."""
+        return self.filter(Q(not_before=None) | Q(not_before__lte=now), status="queued")
+
+    def unannounced(self, now: datetime, before: datetime) -> Self:
+        """Due tasks that no worker has been told of since they may run, or not since `before`."""
+        never = Q(told_at=None) | Q(told_at__lt=F("not_before"))
+        return self.due(now).filter(never | Q(told_at__lt=before)).order_by("runs_before", "id")
+
+    def abandoned(self, now: datetime) -> Self:
+        """Running tasks whose lease is over. Past the run's own deadline no worker can renew it, so there a living
+        one gets LAST_MOMENTS to end the attempt itself.
+        """
+        in_time = Q(run_deadline_at__gt=now) | Q(run_deadline_at__lt=now - LAST_MOMENTS)
+        return self.filter(in_time, status="running", lease_expires_at__lt=now).order_by("lease_expires_at")

@@ -1,0 +1,190 @@
+"""Tasks in the admin: a list, a page that reads from top to bottom, and what an operator may do."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_celery_results.models import GroupResult, TaskResult
+from unfold.decorators import display
+
+from accounts.audit import Actor
+from agents.tasks import services
+from agents.tasks.exceptions import IllegalTransition
+from agents.tasks.models import TERMINAL, Status, Task
+from agents.tasks.panels import panels_of
+from agents.tasks.timeline import timeline_of
+from foundation.admin import ReadOnlyAdmin, confirmation, is_confirmed, page
+
+COLOURS = {
+    Status.SUCCEEDED: "success", Status.FAILED: "danger", Status.CANCELLED: "warning", Status.RUNNING: "info",
+    Status.WAITING: "warning", Status.NEEDS_REVIEW: "warning", Status.QUEUED: "default",
+}  # fmt: skip
+OPERATE = "agents_tasks.operate_task"
+
+
+@admin.register(Task)
+class TaskAdmin(ReadOnlyAdmin):
+    """Read-only but for two verbs, which need `operate_task`, a confirmation, and leave an audit entry."""
+
+    list_display = ("short_id", "state", "agent", "owner", "priority", "created_at", "duration", "tokens")
+    list_filter = ("status", "priority", "queue", ("created_at", admin.DateFieldListFilter))
+    list_select_related = ("agent_version__agent", "owner")
+    search_fields = (
+        "=id",
+        "=idempotency_key",
+        "=request_id",
+        "=trace_id",
+        "=owner__username",
+        "=agent_version__agent__slug",
+    )
+    search_help_text = gettext_lazy("Id, idempotency key, request id, trace, owner or agent, exactly.")
+    ordering = ("-created_at", "-id")
+    actions: ClassVar = ["cancel_tasks", "retry_tasks"]
+
+    @display(description=gettext_lazy("task"))
+    def short_id(self, task: Task) -> str:
+        """The end of the id differs most."""
+        return f"…{str(task.pk)[-8:]}"
+
+    @display(description=gettext_lazy("status"), label=COLOURS, ordering="status")
+    def state(self, task: Task) -> tuple[str, str]:
+        """A coloured badge."""
+        return task.status, task.get_status_display()
+
+    @display(description=gettext_lazy("agent"))
+    def agent(self, task: Task) -> str:
+        """With its version."""
+        return str(task.agent_version)
+
+    @display(description=gettext_lazy("duration"))
+    def duration(self, task: Task) -> str:
+        """From acceptance to the end, or to now."""
+        return duration_of(task)
+
+    @display(description=gettext_lazy("tokens"))
+    def tokens(self, task: Task) -> str:
+        """In and out."""
+        return f"{task.input_tokens} → {task.output_tokens}" if task.input_tokens or task.output_tokens else "—"
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """May retry and cancel."""
+        return bool(request.user.has_perm(OPERATE))
+
+    @admin.action(permissions=["operate"], description=gettext_lazy("Cancel"))
+    def cancel_tasks(self, request: HttpRequest, tasks: QuerySet[Task]) -> HttpResponse | None:
+        """Ends queued ones at once; asks running ones to stop."""
+        sentence = _("Queued tasks end at once; running ones are asked to stop at their next step.")
+        return self._carry_out(request, tasks, "cancel", _("Cancel these tasks?"), sentence)
+
+    @admin.action(permissions=["operate"], description=gettext_lazy("Retry"))
+    def retry_tasks(self, request: HttpRequest, tasks: QuerySet[Task]) -> HttpResponse | None:
+        """Submits them again."""
+        sentence = _("Each is submitted again as a new task of its owner, with the agent's current version.")
+        return self._carry_out(request, tasks, "retry", _("Retry these tasks?"), sentence)
+
+    def _carry_out(
+        self, request: HttpRequest, tasks: QuerySet[Task], verb: str, title: str, sentence: str
+    ) -> HttpResponse | None:
+        if not is_confirmed(request):
+            return confirmation(
+                self, request, action=f"{verb}_tasks", title=title, sentence=sentence,
+                rows=tasks.select_related("agent_version__agent"),
+            )  # fmt: skip
+        done = sum(self._do(request, task, verb) is not None for task in tasks.select_related("agent_version__agent"))
+        self.message_user(request, _("%(done)d tasks: done.") % {"done": done}, messages.SUCCESS)
+        return None
+
+    def _do(self, request: HttpRequest, task: Task, verb: str) -> Task | None:
+        """Carries the verb out; a refusal is shown."""
+        act = {"cancel": services.cancel, "retry": services.retry}[verb]
+        try:
+            return act(task=task, actor=Actor.of(request))
+        except IllegalTransition as error:
+            self.message_user(request, f"{task.pk}: {error}", messages.WARNING)
+            return None
+
+    def get_urls(self) -> list[Any]:
+        """The page's own verbs beside the usual addresses."""
+        wrap = self.admin_site.admin_view
+        own = [
+            path(f"<uuid:pk>/{verb}/", wrap(self.verb_view), {"verb": verb}, name=f"agents_tasks_task_{verb}")
+            for verb in ("cancel", "retry")
+        ]
+        return [*own, *super().get_urls()]
+
+    def verb_view(self, request: HttpRequest, pk: uuid.UUID, verb: str) -> HttpResponse:
+        """Asks, then does, then shows the task (for a retry, the new one)."""
+        if not self.has_operate_permission(request) or not self.has_view_permission(request):
+            raise PermissionDenied
+        task = self._task(pk)
+        if request.method == "POST":
+            shown = self._do(request, task, verb) or task
+            return HttpResponseRedirect(reverse("admin:agents_tasks_task_change", args=[shown.pk]))
+        titles = {"cancel": _("Cancel this task?"), "retry": _("Retry this task?")}
+        return page(self, request, "admin/mutirao/confirm.html", title=titles[verb], rows=[task], action="")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The story of one task."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        task = self._task(object_id)
+        lines, has_more = timeline_of(task)
+        attempts = [*task.attempts.order_by("fence")]
+        results = TaskResult.objects.filter(task_id__in=[each.celery_id for each in attempts if each.celery_id])
+        may = self.has_operate_permission(request)
+        return page(
+            self, request, "admin/agents_tasks/task/page.html",
+            title=_("Task"), task=task, colour=COLOURS[Status(task.status)], duration=duration_of(task),
+            input=_shown(task.input), result=None if task.result is None else _shown(task.result),
+            metadata=_shown(task.metadata) if task.metadata else "", lines=lines, has_more=has_more,
+            attempts=attempts, celery_results=[*results], panels=panels_of(task),
+            can_cancel=may and task.status not in TERMINAL,
+            can_retry=may and task.status in (Status.FAILED, Status.CANCELLED),
+        )  # fmt: skip
+
+    def _task(self, pk: uuid.UUID | str) -> Task:
+        try:
+            wanted = pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk)
+            return services.task_of(wanted)
+        except (ValueError, Task.DoesNotExist) as error:
+            raise Http404 from error
+
+
+def duration_of(task: Task) -> str:
+    """From acceptance to the end, or to now."""
+    seconds = ((task.finished_at or now()) - task.created_at).total_seconds()
+    return f"{seconds:.2f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
+
+
+def _shown(value: Any) -> str:
+    """Text as it is, `{"text": …}` as its text, the rest as JSON."""
+    if isinstance(value, dict) and isinstance(value.get("text"), str):
+        value = value["text"]
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+admin.site.unregister(TaskResult)
+admin.site.unregister(GroupResult)
+
+
+@admin.register(TaskResult)
+class TaskResultAdmin(ReadOnlyAdmin):
+    """What Celery ran. Searched by id alone: anything else would read the whole table."""
+
+    list_display = ("task_id", "task_name", "status", "worker", "date_done")
+    list_filter = ("status",)
+    search_fields = ("=task_id",)
+    ordering = ("-id",)
+    fields = ("task_id", "task_name", "status", "worker", "result", "date_created", "date_done", "traceback")

@@ -1,0 +1,30 @@
+"""What this room refuses. The docstring of an exception is its message."""
+
+from __future__ import annotations
+
+
+class TaskError(Exception):
+    """The task cannot do that."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class LeaseLost(TaskError):
+    """The task is no longer running under this attempt's fence."""
+
+
+class IdempotencyConflict(TaskError):
+    """This Idempotency-Key was used for a different request."""
+
+
+class IllegalTransition(TaskError):
+    """The task is not in a state that allows this."""
+
+
+class InvalidInput(TaskError):
+    """The input, or a limit of the task, is not acceptable."""
+
+
+class QueueFull(TaskError):
+    """The queue is full; try again later."""

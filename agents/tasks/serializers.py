@@ -1,0 +1,216 @@
+"""Tasks as the API shows and takes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from agents.tasks.models import Priority, Status, Task
+
+MOST_METADATA_BYTES = 16_384
+NOT_YET = _("This is not available in this version.")
+INPUT_SCHEMA = {
+    "oneOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "required": ["messages"],
+            "properties": {"messages": {"type": "array", "items": {"type": "object"}}},
+        },
+        {"type": "object", "additionalProperties": True},
+    ]
+}
+
+
+@extend_schema_field(INPUT_SCHEMA)
+class InputField(serializers.JSONField):
+    """A string, `{"messages": […]}` or the agent's own object."""
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class ObjectField(serializers.DictField):
+    """Any JSON object."""
+
+
+@extend_schema_field({})
+class AnyField(serializers.JSONField):
+    """Any JSON value."""
+
+
+def in_json(moment: datetime | str | None) -> str | None:
+    """A time as the API writes it: ISO 8601 in UTC."""
+    if isinstance(moment, str):
+        moment = parse_datetime(moment)
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class StrictSerializer(serializers.Serializer[dict[str, Any]]):
+    """Refuses what it does not know, so that a misspelt field is not silently ignored."""
+
+    not_yet: tuple[str, ...] = ()
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Raises ValidationError naming every unknown field."""
+        value: dict[str, Any] = super().to_internal_value(data)
+        unknown = [name for name in data if name not in self.fields]
+        if unknown:
+            errors = {name: [NOT_YET if name in self.not_yet else _("There is no such field.")] for name in unknown}
+            raise serializers.ValidationError(errors)
+        return value
+
+
+class LimitsSerializer(StrictSerializer):
+    """What a task may spend; what is not given is the agent's."""
+
+    seconds = serializers.IntegerField(min_value=1, required=False, help_text=_("Time of one attempt."))
+    tokens = serializers.IntegerField(min_value=1, required=False, allow_null=True)
+    cost = serializers.DecimalField(max_digits=14, decimal_places=6, min_value=0, required=False, allow_null=True)
+    steps = serializers.IntegerField(min_value=1, required=False, help_text=_("Steps of the graph."))
+
+
+class TaskOptionsSerializer(serializers.Serializer[dict[str, Any]]):
+    """How a task is to be run."""
+
+    priority = serializers.ChoiceField(
+        choices=[priority.name.lower() for priority in Priority], required=False, default="normal"
+    )
+    not_before = serializers.DateTimeField(required=False, allow_null=True, help_text=_("Not started earlier."))
+    max_attempts = serializers.IntegerField(min_value=1, max_value=100, required=False, allow_null=True)
+    limits = LimitsSerializer(required=False)
+    metadata = ObjectField(required=False, help_text=_("Your own labels; at most 16 kB. Given back as they are."))
+
+    def validate_priority(self, value: str) -> Priority:
+        """The priority of this name."""
+        return Priority[value.upper()]
+
+    def validate_metadata(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Labels are small."""
+        if len(str(value)) > MOST_METADATA_BYTES:
+            raise serializers.ValidationError(_("The metadata are too large."))
+        return value
+
+
+class SubmissionSerializer(TaskOptionsSerializer, StrictSerializer):
+    """A request to run an agent."""
+
+    not_yet = ("depends_on", "webhook_url")
+
+    agent = serializers.CharField(max_length=63, help_text=_("The agent's slug."))
+    input = InputField(help_text=_('A string, {"messages": […]}, or the agent\'s own object.'))
+
+    def validate_input(self, value: Any) -> Any:
+        """A string or an object; services.submit looks closer."""
+        if not isinstance(value, str | dict):
+            raise serializers.ValidationError(_("The input is a string or an object."))
+        return value
+
+
+class UsageSerializer(serializers.Serializer[dict[str, Any]]):
+    """What a task has spent."""
+
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost = serializers.DecimalField(max_digits=14, decimal_places=6)
+
+
+class TaskErrorSerializer(serializers.Serializer[dict[str, Any]]):
+    """Why a task failed."""
+
+    type = serializers.CharField()
+    message = serializers.CharField()
+
+
+class TaskSerializer(serializers.Serializer[Task]):
+    """One task. Written out by hand: it is on the path of every request."""
+
+    id = serializers.UUIDField(read_only=True)
+    agent = serializers.CharField(read_only=True, help_text=_("The agent's slug."))
+    agent_version = serializers.IntegerField(read_only=True)
+    owner = serializers.UUIDField(read_only=True)
+    status = serializers.ChoiceField(choices=Status.choices, read_only=True)
+    input = InputField(read_only=True)
+    result = AnyField(read_only=True, allow_null=True)
+    error = TaskErrorSerializer(read_only=True, allow_null=True)
+    usage = UsageSerializer(read_only=True)
+    metadata = ObjectField(read_only=True)
+    priority = serializers.ChoiceField(choices=[priority.name.lower() for priority in Priority], read_only=True)
+    queue = serializers.CharField(read_only=True)
+    not_before = serializers.DateTimeField(read_only=True, allow_null=True)
+    max_attempts = serializers.IntegerField(read_only=True)
+    attempts = serializers.IntegerField(read_only=True, help_text=_("Attempts begun so far."))
+    limits = LimitsSerializer(read_only=True)
+    retry_of = serializers.UUIDField(read_only=True, allow_null=True)
+    idempotency_key = serializers.CharField(read_only=True, allow_null=True)
+    created_at = serializers.DateTimeField(read_only=True)
+    started_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    finished_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    cancel_requested_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    request_id = serializers.CharField(read_only=True)
+    trace_id = serializers.CharField(read_only=True)
+
+    def to_representation(self, instance: Task) -> dict[str, Any]:
+        """JSON-ready. Needs `agent_version` and its `agent` on the row."""
+        return {
+            "id": str(instance.pk),
+            "agent": instance.agent_version.agent.slug,
+            "agent_version": instance.agent_version.number,
+            "owner": str(instance.owner_id),
+            "status": str(instance.status),
+            "input": instance.input,
+            **_outcome(instance),
+            "metadata": instance.metadata,
+            "priority": Priority(instance.priority).name.lower(),
+            "queue": instance.queue,
+            "not_before": in_json(instance.not_before),
+            "max_attempts": instance.max_attempts,
+            "attempts": instance.fence,
+            "limits": _limits(instance),
+            "retry_of": str(instance.retry_of_id) if instance.retry_of_id else None,
+            "idempotency_key": instance.idempotency_key,
+            "created_at": in_json(instance.created_at),
+            "started_at": in_json(instance.started_at),
+            "finished_at": in_json(instance.finished_at),
+            "cancel_requested_at": in_json(instance.cancel_requested_at),
+            "request_id": instance.request_id,
+            "trace_id": instance.trace_id,
+        }
+
+
+def outcome_error(task: Task) -> dict[str, str] | None:
+    """Why it failed, or None."""
+    if not task.error_type and not task.error_message:
+        return None
+    return {"type": task.error_type, "message": task.error_message}
+
+
+def outcome_usage(task: Task) -> dict[str, Any]:
+    """What it has spent."""
+    return {
+        "input_tokens": task.input_tokens,
+        "output_tokens": task.output_tokens,
+        "cost": f"{task.cost:.6f}",
+    }
+
+
+def with_cost(usage: dict[str, Any]) -> dict[str, Any]:
+    """The usage of an event, with its cost written as everywhere else."""
+    return usage | {"cost": f"{Decimal(usage['cost']):.6f}"}
+
+
+def _outcome(task: Task) -> dict[str, Any]:
+    return {"result": task.result, "error": outcome_error(task), "usage": outcome_usage(task)}
+
+
+def _limits(task: Task) -> dict[str, Any]:
+    cost = None if task.limit_cost is None else f"{task.limit_cost:.6f}"
+    return {
+        "seconds": task.limit_seconds, "tokens": task.limit_tokens, "cost": cost, "steps": task.limit_steps,
+    }  # fmt: skip

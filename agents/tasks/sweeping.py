@@ -1,0 +1,91 @@
+"""Heals what was left behind. Runs in every worker, at any time, side by side: every change is guarded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from agents.tasks import attempts, storage, telling
+from agents.tasks.data import Claim, Limits, Swept
+from agents.tasks.exceptions import LeaseLost
+from agents.tasks.models import Attempt, Task
+
+AT_ONCE = 100
+# A bell for queued work is rung again after so long; who was told and is only busy need not hear it all the time.
+TELL_AGAIN_SECONDS = 10
+# More bells than this wake threads that find nothing: whoever is awake goes on until nothing is claimable.
+MOST_BELLS = 16
+
+
+def sweep() -> Swept:
+    """One round: attempts without a living worker end, and queued work that nobody heard of is announced."""
+    # The clock that the leases were written by: a worker whose own is ahead would end what is alive.
+    now = storage.read_clock()
+    outcomes = Counter(_heal(task, now) for task in Task.objects.abandoned(now)[:AT_ONCE])
+    told = _tell_again(now)
+    return Swept(
+        crashed=outcomes["crashed"],
+        overdue=outcomes["overdue"],
+        cancelled=outcomes["cancelled"],
+        told=sum(told.values()),
+        queues_told=tuple(sorted(told)),
+    )
+
+
+def _heal(task: Task, now: datetime) -> str:
+    """Ends the attempt that nobody runs any more."""
+    claim = _claim_of(task)
+    try:
+        if task.cancel_requested_at is not None:
+            attempts.finish_cancelled(claim=claim)
+            return "cancelled"
+        if claim.run_deadline_at <= now:
+            attempts.time_out(claim=claim)
+            return "overdue"
+        attempts.crash(claim=claim, crashes=task.crashes)
+    except LeaseLost:
+        return "alive"
+    return "crashed"
+
+
+def _tell_again(now: datetime) -> Counter[str]:
+    """Rings for due tasks that were never announced, or so long ago that the bell must be lost."""
+    before = now - timedelta(seconds=TELL_AGAIN_SECONDS)
+    with transaction.atomic():
+        # Skipping what another sweeper has locked: it is ringing for those.
+        silent = Task.objects.unannounced(now, before).select_for_update(skip_locked=True)
+        found = [*silent.values_list("pk", "queue")[:AT_ONCE]] if _exists(now, before) else []
+        Task.objects.filter(pk__in=[pk for pk, _ in found]).update(told_at=now)
+    queues = Counter(queue for _, queue in found)
+    rung: Counter[str] = Counter()
+    for queue, count in queues.items():
+        rung[queue] = sum(telling.tell(queue) for _ in range(min(count, MOST_BELLS)))
+    return +rung
+
+
+def _exists(now: datetime, before: datetime) -> bool:
+    return Task.objects.unannounced(now, before).exists()
+
+
+def _claim_of(task: Task) -> Claim:
+    """The claim of the attempt that was left behind."""
+    assert task.run_deadline_at is not None  # noqa: S101 (a running task has one)
+    attempt = Attempt.objects.filter(task=task, fence=task.fence).values_list("pk", flat=True).first()
+    return Claim(
+        task_id=task.pk,
+        fence=task.fence,
+        attempt_id=attempt or 0,
+        agent_version_id=task.agent_version_id,
+        owner_id=task.owner_id,
+        queue=task.queue,
+        input=task.input,
+        serial_key=task.serial_key,
+        limits=Limits(task.limit_seconds, task.limit_steps, task.limit_tokens, task.limit_cost),
+        run_deadline_at=task.run_deadline_at,
+        failures=task.failures,
+        max_attempts=task.max_attempts,
+        trace_id=task.trace_id,
+        request_id=task.request_id,
+    )
