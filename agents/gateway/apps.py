@@ -6,3 +6,10 @@ class GatewayConfig(AppConfig):
     name = "agents.gateway"
     label = "agents_gateway"
     verbose_name = _("Model gateway")
+
+    def ready(self) -> None:
+        from agents.definitions.validators import register_model_validator
+        from agents.gateway.exceptions import GatewayError
+        from agents.gateway.providers import validate_model_name
+
+        register_model_validator(validate_model_name, raises=GatewayError)

@@ -29,6 +29,7 @@ class ModelCall(BaseModel):
     first_token_ms = models.FloatField(_("first token (ms)"), null=True, blank=True)
     input_tokens = models.PositiveBigIntegerField(_("input tokens"), default=0)
     output_tokens = models.PositiveBigIntegerField(_("output tokens"), default=0)
+    is_estimate = models.BooleanField(_("tokens are estimated"), default=False)
     cost = models.DecimalField(_("cost"), max_digits=14, decimal_places=6, null=True, blank=True)
     outcome = models.CharField(_("outcome"), max_length=9, choices=Outcome.choices)
     error_type = models.CharField(_("error type"), max_length=100, blank=True)

@@ -6,3 +6,9 @@ class MemoryConfig(AppConfig):
     name = "agents.memory"
     label = "agents_memory"
     verbose_name = _("Conversations")
+
+    def ready(self) -> None:
+        from agents.memory.services import store_reply
+        from agents.tasks import hooks
+
+        hooks.on_finished(store_reply)

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from agents.definitions.models import Agent
-from agents.memory.querysets import ConversationQuerySet
+from agents.memory.querysets import ConversationQuerySet, MessageQuerySet
 from agents.tasks.models import Task
 from foundation.models import BaseModel
 
@@ -18,7 +18,10 @@ class Conversation(BaseModel):
     """The memory of one dialogue between a person and an agent."""
 
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations", verbose_name=_("owner")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="conversations",
+        verbose_name=_("owner"),
     )
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="conversations", verbose_name=_("agent"))
     title = models.CharField(_("title"), max_length=200, blank=True)
@@ -47,11 +50,18 @@ class Message(BaseModel):
         Conversation, on_delete=models.CASCADE, related_name="messages", verbose_name=_("conversation")
     )
     task = models.ForeignKey(
-        Task, on_delete=models.SET_NULL, null=True, blank=True, related_name="messages", verbose_name=_("task")
+        Task,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="messages",
+        verbose_name=_("task"),
     )
     position = models.PositiveIntegerField(_("position"))
     role = models.CharField(_("role"), max_length=9, choices=Role.choices)
     content = models.TextField(_("content"))
+
+    objects = MessageQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("message")

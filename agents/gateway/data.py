@@ -1,0 +1,45 @@
+"""What crosses this room's borders."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from agents.tasks.data import NOTHING, Usage
+
+
+class UsageMeter:
+    """Adds up what a run spends, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = NOTHING
+
+    def add(self, *, input_tokens: int, output_tokens: int, cost: Decimal | None) -> Usage:
+        """Counts one model call in; gives the new total."""
+        with self._lock:
+            self._total += Usage(input_tokens, output_tokens, cost or Decimal(0))
+            return self._total
+
+    @property
+    def total(self) -> Usage:
+        """What has been spent so far."""
+        return self._total
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """On whose behalf models are called: what a ModelCall row says about its origin."""
+
+    task_id: uuid.UUID | None = None
+    fence: int = 0
+    agent_version_id: uuid.UUID | None = None
+    owner_id: uuid.UUID | None = None
+    trace_id: str = ""
+    request_id: str = ""
+    # A call's timeout never reaches past this (time.monotonic() seconds).
+    deadline: float | None = None
+    token_limit: int | None = None
+    meter: UsageMeter = field(default_factory=UsageMeter)

@@ -1,0 +1,55 @@
+"""What a model call can end with. The docstring is the message; `retryable` says whether a later attempt may help."""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """The model call failed."""
+
+    retryable = False
+
+    def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
+        super().__init__(message or self.__doc__)
+        self.retry_after = retry_after
+
+
+class InvalidModelName(GatewayError):
+    """The model is not of the form provider:model."""
+
+
+class UnknownProvider(GatewayError):
+    """No such model provider."""
+
+
+class MissingProviderPackage(GatewayError):
+    """The package for this provider is not installed."""
+
+
+class ModelRejected(GatewayError):
+    """The provider refused the request."""
+
+
+class ModelUnauthorized(GatewayError):
+    """The provider refused the credentials."""
+
+
+class TokenLimitReached(GatewayError):
+    """The task has used all the tokens it may use."""
+
+
+class ModelUnavailable(GatewayError):
+    """The provider cannot be reached or failed."""
+
+    retryable = True
+
+
+class ModelTimeout(GatewayError):
+    """The model did not answer in time."""
+
+    retryable = True
+
+
+class ModelRateLimited(GatewayError):
+    """The provider asks for fewer requests."""
+
+    retryable = True
