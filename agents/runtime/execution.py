@@ -1,0 +1,125 @@
+"""Runs one attempt at a task."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from langchain_core.runnables import RunnableConfig
+
+from agents.definitions.services import agent_version_data
+from agents.runtime.callbacks import RunCallbacks
+from agents.runtime.connections import release_connections
+from agents.runtime.control import RunControl
+from agents.runtime.events import EventWriter
+from agents.runtime.graphs import Graph, graph_of
+from agents.runtime.pieces import MODES, Part, events_of
+from agents.runtime.run import Run, current
+from agents.runtime.saver import DjangoSaver
+from agents.runtime.translation import input_of, result_of
+from agents.tasks.data import Claim, NewEvent, Usage
+from agents.tasks.exceptions import LeaseLost
+from agents.tasks.services import append_events
+from telemetry.models import Span
+from telemetry.spans import span, trace
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of a run: the task's result (JSON), what it cost, and the events still to be written with
+    it.
+    """
+
+    result: Any
+    usage: Usage
+    events: tuple[NewEvent, ...] = ()
+
+
+def execute(claim: Claim, control: RunControl) -> RunResult:
+    """Runs the claimed task to its end, from the last checkpoint when an earlier attempt has left one.
+
+    Raises RunInterrupted when `control` says so, LeaseLost when the task has meanwhile gone to another
+    attempt, and what the agent raises; `control.usage` is right in every case. After an error all events are
+    written.
+    """
+    run = Run.of(claim, control, agent_version_data(claim.agent_version_id))
+    with ExitStack() as stack:
+        stack.callback(release_connections)
+        stack.callback(run.settle)
+        stack.enter_context(trace(claim.trace_id, task_id=claim.task_id))
+        stack.enter_context(span(Span.Kind.TASK, run.version.slug, attempt=claim.fence))
+        stack.enter_context(current(run))
+        return _execute(run)
+
+
+def _execute(run: Run) -> RunResult:
+    run.control.check()
+    graph = graph_of(run.version.id)
+
+    def on_failure(error: Exception) -> None:
+        run.control.cancel("lease_lost" if isinstance(error, LeaseLost) else "failed")
+
+    writer = EventWriter(append=lambda events: append_events(run.claim, events), on_failure=on_failure)
+    try:
+        state = _run_graph(run, graph, writer)
+        events = writer.finish()
+    except BaseException as error:
+        _write_rest(run, writer, error)
+        raise
+    return RunResult(result_of(graph, state), run.calls.meter.total, events)
+
+
+def _run_graph(run: Run, graph: Graph, writer: EventWriter) -> Any:
+    """The graph's last state."""
+    state: Any = None
+    with closing(_parts(run, graph)) as parts:
+        for part in parts:
+            run.control.check()
+            if part[:2] == ((), "values"):
+                state = part[2]
+            for kind, data in events_of(part):
+                writer.add(kind, data)
+    return state
+
+
+def _parts(run: Run, graph: Graph) -> Generator[Part, None, None]:
+    """What the graph streams, beginning with the task's input or where an earlier attempt stopped."""
+    claim = run.claim
+    saver = DjangoSaver(fence=(claim.task_id, claim.fence))
+    config: RunnableConfig = {
+        "configurable": {"thread_id": str(claim.task_id)},
+        "recursion_limit": claim.limits.steps,
+        "callbacks": [RunCallbacks(run)],
+    }
+    resumed = saver.get_tuple(config) if claim.fence > 1 else None
+    if resumed is None:
+        begin_with = input_of(claim, graph, run.version)
+    else:
+        # None is LangGraph's word for "go on". It counts steps from the next one, and one more to see the
+        # end; a step of the task is counted once, whichever attempt made it.
+        begin_with = None
+        config["recursion_limit"] = max(1, claim.limits.steps - resumed.metadata.get("step", 0) - 2)
+    release_connections()
+    saved: Any = graph.copy(update={"checkpointer": saver})
+    yield from saved.stream(begin_with, config, stream_mode=MODES, subgraphs=True, durability="sync")
+
+
+def _write_rest(run: Run, writer: EventWriter, error: BaseException) -> None:
+    """Writes what led to the error. Raises LeaseLost, or what the writer met, in place of what that has
+    caused.
+    """
+    if isinstance(error, LeaseLost):
+        run.control.cancel("lease_lost")
+    try:
+        events = writer.finish()
+        if events and not isinstance(error, LeaseLost):
+            append_events(run.claim, events)
+    except Exception as failure:
+        if failure is writer.failure or isinstance(failure, LeaseLost):
+            raise failure from error
+        logger.exception("events_not_written", task_id=str(run.claim.task_id))

@@ -1,0 +1,28 @@
+"""The processes that do the work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.contrib import admin
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from agents.worker.models import WorkerProcess
+from foundation.admin import ReadOnlyAdmin
+
+ALIVE = timedelta(seconds=30)
+
+
+@admin.register(WorkerProcess)
+class WorkerProcessAdmin(ReadOnlyAdmin):
+    """A worker that has not been heard of for 30 seconds is not counted as alive."""
+
+    list_display = ("name", "alive", "queues", "threads", "pid", "polled_at")
+    search_fields = ("name",)
+
+    @display(description=_("alive"), boolean=True)
+    def alive(self, worker: WorkerProcess) -> bool:
+        """Heard of lately."""
+        return worker.polled_at > now() - ALIVE

@@ -1,0 +1,111 @@
+"""What a worker process does beside running tasks: heartbeat, sweeping, a row that says it lives, and a clean stop."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.utils import timezone
+
+from agents.runtime.connections import close_connections, release_connections
+from agents.runtime.housekeeping import forget_finished
+from agents.tasks import services as tasks
+from agents.worker.keeper import Keeper
+from agents.worker.models import WorkerProcess
+from telemetry.spans import flush_spans
+
+logger = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 1.0
+SIGN_OF_LIFE_SECONDS = 5.0
+HOUSEKEEPING_SECONDS = 30.0
+FORGET_WORKERS_AFTER = timedelta(days=1)
+# The exit code of a worker with too many threads that never came back: whoever supervises it starts a new one.
+EXIT_EXHAUSTED = 70
+
+
+class Worker:
+    """One worker process, from ready to gone."""
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}"
+        self.keeper = Keeper()
+        self.queues: Sequence[str] = settings.WORKER_QUEUES
+        self._threads = settings.WORKER_THREADS
+        self._over = threading.Event()
+
+    def start(self, *, queues: Sequence[str], threads: int) -> None:
+        """Begins the rounds."""
+        self.queues, self._threads = queues, threads
+        for name, seconds, work in (
+            ("heartbeat", BEAT_SECONDS, self._beat),
+            ("sweeper", settings.SWEEP_SECONDS, tasks.sweep),
+            ("sign-of-life", SIGN_OF_LIFE_SECONDS, self._show_life),
+            ("housekeeper", HOUSEKEEPING_SECONDS, self._tidy),
+        ):
+            threading.Thread(target=self._repeat, args=(name, seconds, work), name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        """Tells the runs to stop, and ends the process when they do not: Celery waits for its threads without end."""
+        self.keeper.stop()
+        threading.Thread(target=self._insist, name="stopper", daemon=True).start()
+
+    def gone(self) -> None:
+        """Leaves nothing behind."""
+        self._over.set()
+        flush_spans()
+        WorkerProcess.objects.filter(name=self.name).delete()
+        close_connections()
+
+    def _insist(self) -> None:
+        if self.keeper.wait_until_idle(within=settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT):
+            return
+        self.keeper.give_back_the_rest()
+        self._leave(0)
+
+    def _leave(self, code: int) -> None:
+        self.gone()
+        os._exit(code)
+
+    def _beat(self) -> None:
+        self.keeper.beat()
+        flush_spans()
+        if self.keeper.abandoned * 2 > self._threads and not self.keeper.is_stopping:
+            logger.error("worker_exhausted", abandoned=self.keeper.abandoned)
+            self.keeper.stop()
+            self.keeper.wait_until_idle(within=settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT)
+            self.keeper.give_back_the_rest()
+            self._leave(EXIT_EXHAUSTED)
+
+    def _show_life(self) -> None:
+        WorkerProcess.objects.update_or_create(
+            name=self.name,
+            defaults={
+                "pid": os.getpid(), "queues": list(self.queues), "threads": self._threads, "polled_at": timezone.now(),
+            },
+        )  # fmt: skip
+
+    def _tidy(self) -> None:
+        forget_finished()
+        WorkerProcess.objects.filter(polled_at__lt=timezone.now() - FORGET_WORKERS_AFTER).delete()
+
+    def _repeat(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+        """For ever; a round that fails is logged, and the next one may do better."""
+        while not self._over.is_set():
+            try:
+                work()
+            except Exception:
+                logger.exception("round_failed", round=name)
+                close_connections()
+            release_connections()
+            # Not all workers at once.
+            self._over.wait(seconds * (0.8 + 0.4 * random.random()))  # noqa: S311
+
+
+worker = Worker()
