@@ -1,5 +1,25 @@
+"""The API, `/api/v1`: every room's addresses, the views that cross rooms, and the schema. No trailing slashes."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from rest_framework.permissions import AllowAny
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from agents.api.views import MessageList, TaskCancel, TaskDetail, TaskEvents, TaskList, TaskRetry
+
+PUBLIC = {"permission_classes": [AllowAny], "authentication_classes": []}
+
+urlpatterns = [
+    path("", include("accounts.urls")),
+    path("", include("agents.definitions.urls")),
+    path("", include("agents.memory.urls")),
+    path("tasks", TaskList.as_view(), name="tasks"),
+    path("tasks/<uuid:pk>", TaskDetail.as_view(), name="task"),
+    path("tasks/<uuid:pk>/events", TaskEvents.as_view(), name="task-events"),
+    path("tasks/<uuid:pk>/cancel", TaskCancel.as_view(), name="task-cancel"),
+    path("tasks/<uuid:pk>/retry", TaskRetry.as_view(), name="task-retry"),
+    path("conversations/<uuid:pk>/messages", MessageList.as_view(), name="messages"),
+    path("schema", SpectacularJSONAPIView.as_view(**PUBLIC), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(**PUBLIC, url_name="schema"), name="docs"),
+]

@@ -1,0 +1,25 @@
+"""What the rooms refuse, and how HTTP says it. A name in a body that stands for nothing is a 400, one in the address
+a 404."""
+
+from __future__ import annotations
+
+from agents.definitions.exceptions import InvalidAgent, UnknownAgent
+from agents.memory.exceptions import UnknownConversation
+from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, QueueFull
+from foundation import problems
+
+PROBLEMS = (
+    (UnknownAgent, 400, "unknown-agent"),
+    (InvalidAgent, 400, "invalid-agent"),
+    (UnknownConversation, 400, "unknown-conversation"),
+    (InvalidInput, 400, "invalid-input"),
+    (IdempotencyConflict, 409, "idempotency-conflict"),
+    (IllegalTransition, 409, "illegal-transition"),
+    (QueueFull, 503, "queue-full"),
+)
+
+
+def register() -> None:
+    """Tells the exception handler."""
+    for error, status, code in PROBLEMS:
+        problems.register(error, status=status, code=code)
