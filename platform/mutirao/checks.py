@@ -12,7 +12,12 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.apps import apps as django_apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.security import SecurityMiddleware
+from django.utils.module_loading import import_string
 
 from mutirao.settings.core import INSECURE_KEY
 
@@ -66,6 +71,28 @@ def token_rotation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if django_apps.is_installed("rest_framework_simplejwt.token_blacklist"):
         return []
     return [_error("The token blacklist app is missing.", "Add rest_framework_simplejwt.token_blacklist.", 7)]
+
+
+@register(Tags.security, deploy=True)
+def page_protection(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Django's own W001 to W003 look for the names of its classes; what stands here are subclasses of them."""
+    classes = [import_string(name) for name in settings.MIDDLEWARE]
+    return [
+        CheckWarning(
+            f"No {wanted.__name__} protects the pages.", hint="Put it back into MIDDLEWARE.", id="mutirao.W001"
+        )
+        for wanted in (SecurityMiddleware, XFrameOptionsMiddleware, CsrfViewMiddleware)
+        if not any(isinstance(found, type) and issubclass(found, wanted) for found in classes)
+    ]
+
+
+@register(Tags.security, deploy=True)
+def https(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Outside of `make up` everything is served over HTTPS."""
+    if settings.HTTPS and settings.SECURE_HSTS_SECONDS:
+        return []
+    hint = "Set MUTIRAO_HTTPS=1 and leave SECURE_HSTS_SECONDS above zero."
+    return [CheckWarning("Cookies and pages are not kept to HTTPS.", hint=hint, id="mutirao.W002")]
 
 
 def _error(sentence: str, hint: str, number: int) -> Error:

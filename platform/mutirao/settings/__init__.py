@@ -3,12 +3,12 @@
 Order matters where a later file reads an earlier one's names (it imports them openly).
 """
 
+from mutirao.settings.admin import *  # noqa: F403
+from mutirao.settings.api import *  # noqa: F403
+from mutirao.settings.auth import *  # noqa: F403
+from mutirao.settings.celery import *  # noqa: F403
 from mutirao.settings.core import *  # noqa: F403
 from mutirao.settings.database import *  # noqa: F403
-from mutirao.settings.redis import *  # noqa: F403
-from mutirao.settings.celery import *  # noqa: F403
-from mutirao.settings.auth import *  # noqa: F403
-from mutirao.settings.api import *  # noqa: F403
-from mutirao.settings.admin import *  # noqa: F403
-from mutirao.settings.models import *  # noqa: F403
 from mutirao.settings.logging import *  # noqa: F403
+from mutirao.settings.models import *  # noqa: F403
+from mutirao.settings.redis import *  # noqa: F403

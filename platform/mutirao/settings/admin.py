@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+
+
+def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
+    """A line of the sidebar, for whoever may view the model (`app_label.model`)."""
+    label, _dot, name = model.partition(".")
+
+    def may_view(request: HttpRequest) -> bool:
+        return request.user.has_perm(f"{label}.view_{name}")
+
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{label}_{name}_changelist"),
+        "permission": may_view,
+    }
+
+
+def _group(title: Any, *items: dict[str, Any]) -> dict[str, Any]:
+    return {"title": title, "items": list(items)}
+
 
 UNFOLD = {
     "SITE_TITLE": "Mutirão",
@@ -11,4 +36,35 @@ UNFOLD = {
     "SITE_SYMBOL": "diversity_3",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": False,
+    "STYLES": [lambda _request: static("mutirao/admin.css")],
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": [
+            _group(
+                _("Work"),
+                _item(_("Tasks"), "task_alt", "agents_tasks.task"),
+                _item(_("Conversations"), "forum", "agents_memory.conversation"),
+            ),
+            _group(
+                _("Agents"),
+                _item(_("Agents"), "smart_toy", "agents_definitions.agent"),
+                _item(_("Model calls"), "neurology", "agents_gateway.modelcall"),
+            ),
+            _group(
+                _("People"),
+                _item(_("Users"), "person", "accounts.user"),
+                _item(_("Roles"), "groups", "accounts.role"),
+                _item(_("API keys"), "key", "accounts.apikey"),
+                _item(_("Refresh tokens"), "badge", "token_blacklist.outstandingtoken"),
+            ),
+            _group(
+                _("Observe"),
+                _item(_("Workers"), "engineering", "agents_worker.workerprocess"),
+                _item(_("Spans"), "timeline", "telemetry.span"),
+                _item(_("Audit"), "policy", "accounts.auditevent"),
+                _item(_("Celery results"), "inventory_2", "django_celery_results.taskresult"),
+            ),
+        ],
+    },
 }

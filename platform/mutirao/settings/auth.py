@@ -41,3 +41,6 @@ SIMPLE_JWT = {
     "CHECK_REVOKE_TOKEN": True,
     "UPDATE_LAST_LOGIN": False,
 }
+
+# The password of the user `admin` that the first `make up` makes; empty: a random one, printed once.
+ADMIN_PASSWORD: str = env("MUTIRAO_ADMIN_PASSWORD", default="")

@@ -42,3 +42,12 @@ WORKER_QUEUES: list[str] = env.list("MUTIRAO_WORKER_QUEUES", default=["interacti
 # A lease lasts this long and is renewed three times within it.
 LEASE_SECONDS: int = env.int("MUTIRAO_LEASE_SECONDS", default=30)
 SWEEP_SECONDS: float = env.float("MUTIRAO_SWEEP_SECONDS", default=2)
+
+# What a task gets when neither its agent nor its caller says otherwise.
+TASK_LIMIT_SECONDS: int = env.int("MUTIRAO_TASK_SECONDS", default=600)
+TASK_LIMIT_STEPS: int = env.int("MUTIRAO_TASK_STEPS", default=50)
+TASK_MAX_ATTEMPTS: int = env.int("MUTIRAO_TASK_ATTEMPTS", default=3)
+# A worker lost this often under one task is no longer chance.
+TASK_MAX_CRASHES: int = env.int("MUTIRAO_TASK_CRASHES", default=5)
+# Keeps installations that share a broker apart; on Redis the key prefix does.
+QUEUE_PREFIX: str = env("MUTIRAO_QUEUE_PREFIX", default="")
