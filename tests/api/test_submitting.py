@@ -1,0 +1,163 @@
+"""What `POST /tasks` takes, refuses and repeats."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from agents.definitions.models import Agent
+from agents.tasks.models import Task
+from tests.conftest import Api
+
+TASKS = "/api/v1/tasks"
+ECHO = {"agent": "echo", "input": "hello"}
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_task_is_accepted_with_its_address(api: Api, member: User, agent: Agent) -> None:
+    response = api(member).post(TASKS, ECHO)
+    assert response.status_code == 202
+    task = response.json()
+    assert response["Location"] == f"{TASKS}/{task['id']}"
+    assert task["status"] == "queued"
+    assert task["agent"] == "echo"
+    assert task["request_id"] == response["X-Request-ID"]
+    assert api(member).get(response["Location"]).json() == task
+    assert Task.objects.get().owner == member
+
+
+@pytest.mark.parametrize("given", ["text", {"messages": [{"role": "user", "content": "hi"}]}, {"value": 1}])
+def test_the_input_is_a_string_messages_or_an_object(api: Api, member: User, agent: Agent, given: Any) -> None:
+    response = api(member).post(TASKS, {"agent": "echo", "input": given})
+    assert response.status_code == 202
+    assert response.json()["input"] == given
+
+
+def test_options_are_kept(api: Api, member: User, agent: Agent) -> None:
+    options = {
+        "priority": "high", "max_attempts": 2, "metadata": {"a": 1}, "not_before": "2099-01-01T00:00:00Z",
+        "limits": {"seconds": 5, "tokens": 6, "cost": "7.5", "steps": 8},
+    }  # fmt: skip
+    task = api(member).post(TASKS, ECHO | options).json()
+    assert {name: task[name] for name in options} == options | {
+        "limits": {"seconds": 5, "tokens": 6, "cost": "7.500000", "steps": 8}
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "named"),
+    [
+        ({"agent": "nobody", "input": "x"}, 400, "unknown-agent", None),
+        ({"agent": "echo"}, 400, "invalid", "input"),
+        ({"input": "x"}, 400, "invalid", "agent"),
+        ({"agent": "echo", "input": 5}, 400, "invalid", "input"),
+        ({"agent": "echo", "input": ""}, 400, "invalid-input", None),
+        (ECHO | {"priority": "urgent"}, 400, "invalid", "priority"),
+        (ECHO | {"max_attempts": 0}, 400, "invalid", "max_attempts"),
+        (ECHO | {"limits": {"seconds": -1}}, 400, "invalid", "limits"),
+        (ECHO | {"limits": {"minutes": 1}}, 400, "invalid", "limits"),
+        (ECHO | {"not_before": "tomorrow"}, 400, "invalid", "not_before"),
+        (ECHO | {"metadata": []}, 400, "invalid", "metadata"),
+        (ECHO | {"metadata": {"a": "x" * 20_000}}, 400, "invalid", "metadata"),
+        (ECHO | {"depends_on": []}, 400, "invalid", "depends_on"),
+        (ECHO | {"webhook_url": "https://example.org"}, 400, "invalid", "webhook_url"),
+        (ECHO | {"imput": 1}, 400, "invalid", "imput"),
+        (ECHO | {"conversation": "01900000-0000-7000-8000-000000000000"}, 400, "unknown-conversation", None),
+        ([ECHO], 400, "invalid", "non_field_errors"),
+    ],
+)  # fmt: skip
+def test_what_is_not_right_is_refused_with_a_sentence(
+    api: Api, member: User, agent: Agent, body: Any, status: int, code: str, named: str | None
+) -> None:
+    response = api(member).post(TASKS, body)
+    problem = response.json()
+    assert (response.status_code, problem["type"]) == (status, f"urn:mutirao:{code}"), problem
+    assert response["Content-Type"] == "application/problem+json"
+    assert problem["request_id"] == response["X-Request-ID"]
+    assert problem["detail"]
+    if named:
+        assert named in problem["errors"]
+    assert Task.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400),
+        (b"", 400),
+        (b'{"agent": "echo", "input": "\xff"}', 400),
+        (b'{"agent": "echo", "input": "a\\u0000b"}', 400),
+        (b'{"agent": "echo", "input": "a\\ud800b"}', 400),
+        (b'{"agent": "echo", "input": {"a": NaN}}', 400),
+        (b'{"agent": "echo", "input": ' + b'{"a":' * 100 + b"1" + b"}" * 100 + b"}", 400),
+        (b"[" * 100_000, 400),
+        (b'{"agent": "echo", "input": "' + b"x" * 1_000_001 + b'"}', 413),
+    ],
+    ids=["broken", "empty", "not-utf8", "nul", "surrogate", "nan", "deep", "too-deep-to-parse", "too-large"],
+)  # fmt: skip
+def test_a_body_that_is_not_proper_json_is_refused(
+    api: Api, member: User, agent: Agent, body: bytes, status: int
+) -> None:
+    response = api(member).generic("POST", TASKS, body, "application/json")  # type: ignore[arg-type]  # it takes bytes
+    assert response.status_code == status
+    assert response["Content-Type"] == "application/problem+json"
+    assert Task.objects.count() == 0
+
+
+def test_an_escaped_backslash_is_not_a_nul(api: Api, member: User, agent: Agent) -> None:
+    body = json.dumps({"agent": "echo", "input": "a\\u0000b"})
+    response = api(member).generic("POST", TASKS, body, "application/json")
+    assert response.status_code == 202
+    assert response.json()["input"] == "a\\u0000b"
+
+
+def test_other_content_types_and_methods_are_refused(api: Api, member: User, agent: Agent) -> None:
+    client = api(member)
+    assert client.generic("POST", TASKS, "agent=echo", content_type="text/plain").status_code == 415
+    refused = client.put(TASKS, ECHO)
+    assert refused.status_code == 405
+    assert refused.json()["type"] == "urn:mutirao:method-not-allowed"
+
+
+def test_the_same_key_with_the_same_body_is_the_same_task(api: Api, member: User, agent: Agent) -> None:
+    client = api(member)
+    first = client.post(TASKS, ECHO, headers={"Idempotency-Key": "k-1"})
+    again = client.post(TASKS, ECHO, headers={"Idempotency-Key": "k-1"})
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["id"] == again.json()["id"]
+    assert "Idempotent-Replayed" not in first
+    assert again["Idempotent-Replayed"] == "true"
+    assert again["Location"] == first["Location"]
+    assert Task.objects.count() == 1
+
+
+def test_the_same_key_with_another_body_is_a_conflict(api: Api, member: User, agent: Agent) -> None:
+    client = api(member)
+    client.post(TASKS, ECHO, headers={"Idempotency-Key": "k-1"})
+    other = client.post(TASKS, ECHO | {"input": "other"}, headers={"Idempotency-Key": "k-1"})
+    assert other.status_code == 409
+    assert other.json()["type"] == "urn:mutirao:idempotency-conflict"
+    assert Task.objects.count() == 1
+
+
+def test_a_key_is_its_owners_own(api: Api, member: User, operator: User, agent: Agent) -> None:
+    for user in (member, operator):
+        assert api(user).post(TASKS, ECHO, headers={"Idempotency-Key": "k-1"}).status_code == 202
+    assert Task.objects.count() == 2
+
+
+@pytest.mark.parametrize("key", ["", "a b", "é", "x" * 256])
+def test_a_key_that_is_none_is_refused(api: Api, member: User, agent: Agent, key: str) -> None:
+    response = api(member).post(TASKS, ECHO, headers={"Idempotency-Key": key})
+    assert response.status_code == 400
+    assert response.json()["type"] == "urn:mutirao:invalid-idempotency-key"
+
+
+def test_a_preference_that_is_not_understood_is_ignored(api: Api, member: User, agent: Agent) -> None:
+    response = api(member).post(TASKS, ECHO, headers={"Prefer": "respond-async, wait=soon"})
+    assert response.status_code == 202
+    assert "Preference-Applied" not in response
