@@ -24,7 +24,14 @@ from pydantic import ConfigDict
 from agents.gateway.building import build, takes_timeout
 from agents.gateway.data import CallContext
 from agents.gateway.errors import translated
-from agents.gateway.exceptions import ModelTimeout, ModelUnavailable, TokenLimitReached
+from agents.gateway.exceptions import (
+    CostLimitReached,
+    ModelTimeout,
+    ModelUnavailable,
+    PriceUnknown,
+    TokenLimitReached,
+)
+from agents.gateway.prices import cost_of
 from agents.gateway.providers import describe, validate_model_name
 from agents.gateway.recording import Recording, characters_of
 from telemetry.spans import current_trace_id, span
@@ -156,10 +163,15 @@ class GatewayChatModel(BaseChatModel):
         return ends if self.context.deadline is None else min(ends, self.context.deadline)
 
     def _refuse_beyond_limit(self) -> None:
-        spent = self.context.meter.total
-        limit = self.context.token_limit
-        if limit is not None and spent.input_tokens + spent.output_tokens >= limit:
+        spent, context = self.context.total, self.context
+        if context.token_limit is not None and spent.input_tokens + spent.output_tokens >= context.token_limit:
             raise TokenLimitReached
+        if context.cost_limit is None:
+            return
+        if cost_of(self.provider) is None:
+            raise PriceUnknown
+        if spent.cost >= context.cost_limit:
+            raise CostLimitReached
 
 
 def _remaining(ends: float) -> float:

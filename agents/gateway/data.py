@@ -41,5 +41,13 @@ class CallContext:
     request_id: str = ""
     # A call's timeout never reaches past this (time.monotonic() seconds).
     deadline: float | None = None
+    # What the task may spend, and what its earlier attempts have spent of it.
     token_limit: int | None = None
+    cost_limit: Decimal | None = None
+    spent: Usage = NOTHING
     meter: UsageMeter = field(default_factory=UsageMeter)
+
+    @property
+    def total(self) -> Usage:
+        """What the task has spent so far, over all its attempts."""
+        return self.spent + self.meter.total

@@ -33,8 +33,20 @@ class ModelUnauthorized(GatewayError):
     """The provider refused the credentials."""
 
 
-class TokenLimitReached(GatewayError):
+class LimitReached(GatewayError):
+    """The task has used all that it may use."""
+
+
+class TokenLimitReached(LimitReached):
     """The task has used all the tokens it may use."""
+
+
+class CostLimitReached(LimitReached):
+    """The task has used all the money it may use."""
+
+
+class PriceUnknown(LimitReached):
+    """The price of this model is not known, so a task with a cost limit cannot use it."""
 
 
 class ModelUnavailable(GatewayError):

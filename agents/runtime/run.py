@@ -84,4 +84,6 @@ def _call_context(claim: Claim) -> CallContext:
         request_id=claim.request_id,
         deadline=time.monotonic() + min(remaining, claim.limits.seconds),
         token_limit=claim.limits.tokens,
+        cost_limit=claim.limits.cost,
+        spent=claim.spent,
     )

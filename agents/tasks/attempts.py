@@ -82,7 +82,7 @@ def succeed(*, claim: Claim, result: Any, usage: Usage = NOTHING, events: Sequen
         task={"status": Status.SUCCEEDED.value, "finished_at": Now(), "result": result, **_spent(usage)},
         attempt=_ended(Attempt.Outcome.SUCCEEDED, usage),
     )
-    said = {"status": Status.SUCCEEDED.value, "result": result, "usage": usage_data(usage)}
+    said = {"status": Status.SUCCEEDED.value, "result": result, "usage": usage_data(claim.spent + usage)}
     _end(claim, end, events, said)
 
 
@@ -128,7 +128,7 @@ def finish_cancelled(*, claim: Claim, usage: Usage = NOTHING, events: Sequence[N
         task={"status": Status.CANCELLED.value, "finished_at": Now(), **_spent(usage)},
         attempt=_ended(Attempt.Outcome.CANCELLED, usage),
     )
-    _end(claim, end, events, {"status": Status.CANCELLED.value, "usage": usage_data(usage)})
+    _end(claim, end, events, {"status": Status.CANCELLED.value, "usage": usage_data(claim.spent + usage)})
 
 
 def hand_back(*, claim: Claim, usage: Usage = NOTHING, events: Sequence[NewEvent] = ()) -> None:
@@ -198,7 +198,7 @@ def _end_unless_cancelled(
             attempt=end.attempt,
             only_if=(*end.only_if, storage.CANCELLED),
         )
-        _end(claim, cancelled, events, {"status": Status.CANCELLED.value, "usage": usage_data(usage)})
+        _end(claim, cancelled, events, {"status": Status.CANCELLED.value, "usage": usage_data(claim.spent + usage)})
         return Status.CANCELLED.value
     return Status.QUEUED.value
 
@@ -224,7 +224,7 @@ def _failed(
         attempt=attempt,
         only_if=only_if,
     )
-    said = {"status": Status.FAILED.value, "error": error_data(failure), "usage": usage_data(usage)}
+    said = {"status": Status.FAILED.value, "error": error_data(failure), "usage": usage_data(claim.spent + usage)}
     _end(claim, end, events, said)
     return Status.FAILED.value
 
@@ -312,6 +312,7 @@ def _claim_of(found: dict[str, Any]) -> Claim:
         max_attempts=found["max_attempts"],
         trace_id=found["trace_id"],
         request_id=found["request_id"],
+        spent=Usage(found["input_tokens"], found["output_tokens"], Decimal(str(found["cost"]))),
     )
 
 

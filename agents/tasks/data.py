@@ -77,6 +77,8 @@ class Claim:
     max_attempts: int
     trace_id: str
     request_id: str
+    # By earlier attempts.
+    spent: Usage = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,16 @@ class Task(BaseModel):
         ]
         indexes: ClassVar = [
             models.Index(fields=["queue", "runs_before", "id"], condition=Q(status="queued"), name="tasks_claimable"),
+            models.Index(
+                fields=["serial_key", "created_at", "id"],
+                condition=Q(status="queued", serial_key__isnull=False),
+                name="tasks_queued_of_serial",
+            ),
+            models.Index(
+                fields=["serial_key", "-created_at", "-id"],
+                condition=Q(serial_key__isnull=False),
+                name="tasks_of_serial",
+            ),
             models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="tasks_leased"),
             models.Index(fields=["-created_at", "-id"], name="tasks_recent"),
             models.Index(fields=["owner", "-created_at", "-id"], name="tasks_of_owner"),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from agents.tasks import attempts, storage, telling
-from agents.tasks.data import Claim, Limits, Swept
+from agents.tasks.data import Claim, Limits, Swept, Usage
 from agents.tasks.exceptions import LeaseLost
 from agents.tasks.models import Attempt, Task
 
@@ -88,4 +88,5 @@ def _claim_of(task: Task) -> Claim:
         max_attempts=task.max_attempts,
         trace_id=task.trace_id,
         request_id=task.request_id,
+        spent=Usage(task.input_tokens, task.output_tokens, task.cost),
     )

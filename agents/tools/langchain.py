@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from django.db import close_old_connections
 
 from agents.definitions.definition import Tool
-from agents.gateway.exceptions import TokenLimitReached
+from agents.gateway.exceptions import LimitReached
 from agents.tasks.exceptions import LeaseLost
 from agents.tools import registry
 
@@ -23,7 +23,7 @@ logger = structlog.get_logger(__name__)
 
 MOST_ERROR_CHARACTERS = 2_000
 # The run itself has to end with these; a model that is told about them would only go on.
-ENDS_THE_RUN: tuple[type[Exception], ...] = (LeaseLost, TokenLimitReached)
+ENDS_THE_RUN: tuple[type[Exception], ...] = (LeaseLost, LimitReached)
 
 
 def build_tools(

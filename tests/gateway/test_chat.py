@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,15 +10,18 @@ import pytest
 from agents.gateway.chat import chat_model
 from agents.gateway.data import CallContext
 from agents.gateway.exceptions import (
+    CostLimitReached,
     MissingProviderPackage,
     ModelRateLimited,
     ModelUnauthorized,
     ModelUnavailable,
+    PriceUnknown,
     TokenLimitReached,
     UnknownProvider,
 )
 from agents.gateway.models import ModelCall
 from agents.gateway.providers import MODULES, validate_model_name
+from agents.tasks.data import Usage
 from tests.gateway.upstream import Answer, Upstream, upstream
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +87,28 @@ def test_no_call_is_made_beyond_the_token_limit(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(TokenLimitReached):
             list(model.stream("hi"))
     assert len(server.requests) == 1
+
+
+def test_what_earlier_attempts_have_spent_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    with upstream(Answer()) as server:
+        model = _model(server, monkeypatch, token_limit=9, spent=Usage(input_tokens=5, output_tokens=4))
+        with pytest.raises(TokenLimitReached):
+            list(model.stream("hi"))
+    assert server.requests == []
+
+
+def test_a_cost_limit_is_kept_or_the_call_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with upstream(Answer()) as server:
+        with pytest.raises(PriceUnknown):
+            list(_model(server, monkeypatch, cost_limit=Decimal(1)).stream("hi"))
+        monkeypatch.setattr("agents.gateway.chat.cost_of", lambda _provider: Decimal("0.4"))
+        monkeypatch.setattr("agents.gateway.recording.cost_of", lambda _provider: Decimal("0.4"))
+        model = _model(server, monkeypatch, cost_limit=Decimal(1), spent=Usage(cost=Decimal("0.3")))
+        list(model.stream("hi"))
+        list(model.stream("hi"))
+        with pytest.raises(CostLimitReached):
+            list(model.stream("hi"))
+    assert len(server.requests) == 2
 
 
 def test_names_that_cannot_be_used_say_why() -> None:

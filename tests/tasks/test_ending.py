@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from accounts.models import AuditEvent, User
 from agents.definitions.models import Agent
 from agents.definitions.services import publish_version
 from agents.tasks import attempts, hooks, services
-from agents.tasks.data import Claim, Failure
+from agents.tasks.data import Claim, Failure, Usage
 from agents.tasks.exceptions import IllegalTransition, LeaseLost
 from agents.tasks.models import Attempt, Task, TaskEvent
 from tests.tasks.conftest import Put, Take, let_lease_expire, statuses
@@ -50,6 +51,19 @@ def pause_of(held: Claim) -> float:
     if not_before is None:
         return 0
     return (not_before - timezone.now()).total_seconds()
+
+
+def test_what_is_said_at_the_end_is_what_all_attempts_have_spent(put: Put, take: Take) -> None:
+    task = put()
+    services.fail(claim=take(), failure=BUSY, usage=Usage(10, 2, Decimal("0.5")))
+    make_due(task.pk)
+    held = take()
+    assert held.spent == Usage(10, 2, Decimal("0.5"))
+    services.succeed(claim=held, result="ok", usage=Usage(1, 1, Decimal("0.25")))
+    task.refresh_from_db()
+    assert (task.input_tokens, task.output_tokens, task.cost) == (11, 3, Decimal("0.75"))
+    said = TaskEvent.objects.filter(task=task).latest("number").data["usage"]
+    assert (said["input_tokens"], said["output_tokens"], Decimal(said["cost"])) == (11, 3, Decimal("0.75"))
 
 
 @pytest.mark.parametrize(

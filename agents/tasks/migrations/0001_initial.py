@@ -115,6 +115,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='task',
+            index=models.Index(condition=models.Q(('serial_key__isnull', False), ('status', 'queued')), fields=['serial_key', 'created_at', 'id'], name='tasks_queued_of_serial'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
+            index=models.Index(condition=models.Q(('serial_key__isnull', False)), fields=['serial_key', '-created_at', '-id'], name='tasks_of_serial'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
             index=models.Index(condition=models.Q(('status', 'running')), fields=['lease_expires_at'], name='tasks_leased'),
         ),
         migrations.AddIndex(
