@@ -124,15 +124,15 @@ CLAIMED = (
 
 # The oldest of a serial key goes first, and none goes while another one of it has not come to its end. Two questions
 # instead of one with OR, because each has a partial index that answers it.
-_CLAIMABLE = f"""
- SELECT id FROM {TASKS} candidate
- WHERE status = 'queued' AND queue IN ({{queues}}) AND (not_before IS NULL OR not_before <= {{now}})
+_BEST_OF_QUEUE = f"""
+ SELECT id, runs_before FROM {TASKS} candidate
+ WHERE status = 'queued' AND queue = %s AND (not_before IS NULL OR not_before <= {{now}})
  AND (serial_key IS NULL OR (
    NOT EXISTS (SELECT 1 FROM {TASKS} other WHERE other.serial_key = candidate.serial_key
      AND other.status IN ('running', 'waiting', 'needs_review'))
    AND NOT EXISTS (SELECT 1 FROM {TASKS} other WHERE other.serial_key = candidate.serial_key
      AND other.status = 'queued' AND (other.created_at, other.id) < (candidate.created_at, candidate.id))))
- ORDER BY runs_before, id LIMIT 1
+ ORDER BY runs_before, id LIMIT 1 {{lock}}
 """
 _CLAIM = f"""
  UPDATE {TASKS} SET status = 'running', fence = fence + 1, last_event = last_event + 1,
@@ -144,15 +144,22 @@ _RUNNING = json.dumps({"status": "running"})
 def claim(*, queues: Sequence[str], worker: str, celery_id: str, lease_seconds: float) -> dict[str, Any] | None:
     """Takes the best row of the queues: its columns as CLAIMED names them, with `attempt_id` and `now`; or None."""
     time = clock()
-    terms = {"queues": ", ".join(["%s"] * len(queues)), "now": time.now}
     take = _CLAIM.format(
         lease=time.after("LEAST(%s, limit_seconds)" if is_postgresql() else "MIN(%s, limit_seconds)"),
         deadline=time.after("limit_seconds"),
         now=time.now,
     )
-    if is_postgresql():
-        return _claim_on_postgresql(_CLAIMABLE.format(**terms), take, queues, worker, celery_id, lease_seconds)
-    return _claim_on_sqlite(_CLAIMABLE.format(**terms), take, queues, worker, celery_id, lease_seconds)
+    claim_on = _claim_on_postgresql if is_postgresql() else _claim_on_sqlite
+    return claim_on(_claimable(len(queues)), take, queues, worker, celery_id, lease_seconds)
+
+
+def _claimable(queues: int) -> str:
+    """The best row of so many queues. Each queue gives its own best from the head of an index; with `queue IN (…)`
+    the database would sort all that is queued.
+    """
+    best = _BEST_OF_QUEUE.format(now=clock().now, lock="FOR UPDATE SKIP LOCKED" if is_postgresql() else "")
+    each = " UNION ALL ".join(f"SELECT * FROM ({best}) best_{number}" for number in range(queues))
+    return f"SELECT id FROM ({each}) best_of_all ORDER BY runs_before, id LIMIT 1"
 
 
 def _claim_on_postgresql(
@@ -160,7 +167,7 @@ def _claim_on_postgresql(
 ) -> dict[str, Any] | None:
     columns = ", ".join(f"claimed.{name}" for name in CLAIMED)
     statement = f"""
-     WITH best AS ({claimable} FOR UPDATE SKIP LOCKED),
+     WITH best AS ({claimable}),
      claimed AS ({take} FROM best WHERE {TASKS}.id = best.id AND {TASKS}.status = 'queued' RETURNING {TASKS}.*),
      attempt AS (
        INSERT INTO {ATTEMPTS} ({_ATTEMPT_COLUMNS})

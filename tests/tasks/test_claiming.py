@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from accounts.audit import SYSTEM
@@ -236,3 +236,19 @@ def test_eight_writers_number_the_log_without_holes(put: Put, take: Take) -> Non
     for start in range(0, 240, 3):
         writer, call, _piece = texts[start].split("-")
         assert texts[start : start + 3] == [f"{writer}-{call}-{k}" for k in range(3)]
+
+
+@pytest.mark.django_db
+def test_a_claim_reads_the_heads_of_indexes_and_not_the_queue() -> None:
+    """With `queue IN (…)` and one question about the serial key, 10,000 queued tasks made a claim take 160 ms."""
+    explain = "EXPLAIN" if storage.is_postgresql() else "EXPLAIN QUERY PLAN"
+    with transaction.atomic(), connection.cursor() as cursor:
+        if storage.is_postgresql():
+            # An empty table is read whole, whatever indexes there are.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"{explain} {storage._claimable(2)}", ["interactive", "background"])
+        plan = "\n".join(str(row) for row in cursor.fetchall())
+    assert plan.count("tasks_claimable") == 2
+    assert plan.count("tasks_serial") == 2
+    assert "SCAN other" not in plan
+    assert "Seq Scan" not in plan
