@@ -13,6 +13,7 @@ import orjson
 from agents.api import hub
 from agents.api.hub import Event, Waiter
 from agents.tasks.models import TERMINAL, Task, TaskEvent
+from agents.tasks.serializers import outcome
 from foundation.threads import in_thread
 
 HEARTBEAT_SECONDS = 15.0
@@ -44,9 +45,7 @@ def _ending(task_id: uuid.UUID, *, after: int) -> dict[str, Any] | None:
         return {"status": "gone", "result": None, "error": None}
     if task.status not in TERMINAL or task.last_event > after:
         return None
-    error = {"type": task.error_type, "message": task.error_message} if task.error_type or task.error_message else None
-    usage = {"input_tokens": task.input_tokens, "output_tokens": task.output_tokens, "cost": str(task.cost)}
-    return {"status": task.status, "result": task.result, "error": error, "usage": usage}
+    return {"status": task.status, **outcome(task)}
 
 
 def encode(number: int, kind: str, data: Any) -> bytes:

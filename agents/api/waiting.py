@@ -10,7 +10,7 @@ from agents.api import hub
 from agents.api.hub import Event
 from agents.api.serializers import task_document
 from agents.tasks.models import TERMINAL, Status, Task, TaskEvent
-from agents.tasks.serializers import in_json, with_cost
+from agents.tasks.serializers import in_json
 from foundation.threads import in_thread
 
 
@@ -62,7 +62,7 @@ class Wait:
         self.document |= {
             "result": event.data.get("result"),
             "error": event.data.get("error"),
-            "usage": with_cost(event.data["usage"]),
+            "usage": event.data["usage"],
             "finished_at": in_json(event.at),
         }
 

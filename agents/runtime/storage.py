@@ -20,6 +20,7 @@ from agents.runtime.connections import borrowed_connection
 from agents.runtime.models import Checkpoint, CheckpointWrite
 from agents.tasks.exceptions import LeaseLost
 from agents.tasks.models import Task
+from foundation.statements import hot_cursor
 
 Fence = tuple[uuid.UUID, int]
 """A task and the number of the attempt that may write for it."""
@@ -145,7 +146,7 @@ def _store_on_postgresql(
 ) -> None:
     """One statement, hence one transaction. FOR SHARE makes whoever raises the fence wait for it to end."""
     statement = _postgresql_statement(len(checkpoints), len(writes), fenced=fence is not None)
-    with connection.cursor() as cursor:
+    with hot_cursor(connection) as cursor:
         cursor.execute(statement, [*(fence or ()), *_parameters(checkpoints), *_parameters(writes)])
         _must_be_held(cursor)
 

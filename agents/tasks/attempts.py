@@ -160,7 +160,7 @@ def _pause(failure: Failure, attempt: int) -> float:
 
 def usage_data(usage: Usage) -> dict[str, Any]:
     """As it stands in events and answers."""
-    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cost": str(usage.cost)}
+    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cost": f"{usage.cost:.6f}"}
 
 
 def _again(

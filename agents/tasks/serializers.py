@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -165,7 +164,7 @@ class TaskSerializer(serializers.Serializer[Task]):
             "owner": str(instance.owner_id),
             "status": str(instance.status),
             "input": instance.input,
-            **_outcome(instance),
+            **outcome(instance),
             "metadata": instance.metadata,
             "priority": Priority(instance.priority).name.lower(),
             "queue": instance.queue,
@@ -184,14 +183,14 @@ class TaskSerializer(serializers.Serializer[Task]):
         }
 
 
-def outcome_error(task: Task) -> dict[str, str] | None:
+def _error_of(task: Task) -> dict[str, str] | None:
     """Why it failed, or None."""
     if not task.error_type and not task.error_message:
         return None
     return {"type": task.error_type, "message": task.error_message}
 
 
-def outcome_usage(task: Task) -> dict[str, Any]:
+def _usage_of(task: Task) -> dict[str, Any]:
     """What it has spent."""
     return {
         "input_tokens": task.input_tokens,
@@ -200,13 +199,9 @@ def outcome_usage(task: Task) -> dict[str, Any]:
     }
 
 
-def with_cost(usage: dict[str, Any]) -> dict[str, Any]:
-    """The usage of an event, with its cost written as everywhere else."""
-    return usage | {"cost": f"{Decimal(usage['cost']):.6f}"}
-
-
-def _outcome(task: Task) -> dict[str, Any]:
-    return {"result": task.result, "error": outcome_error(task), "usage": outcome_usage(task)}
+def outcome(task: Task) -> dict[str, Any]:
+    """Result, error and usage."""
+    return {"result": task.result, "error": _error_of(task), "usage": _usage_of(task)}
 
 
 def _limits(task: Task) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The statements of the hot path: accept, claim, log, finish, renew.
 
 SQL instead of the ORM because every request runs four of these: on PostgreSQL each is one statement, hence one
-round trip and one transaction; on SQLite a short transaction that takes the write lock at once. Both take the time
-from the database's clock, so that leases do not depend on how well the clocks of workers agree.
+round trip and one transaction, and planned once per connection; on SQLite a short transaction that takes the write
+lock at once. Both take the time from the database's clock, so that leases do not depend on how well the clocks of
+workers agree.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_aware, make_aware
 
 from agents.tasks.models import Attempt, Task, TaskEvent
+from foundation.statements import hot_cursor
 
 TASKS = Task._meta.db_table
 ATTEMPTS = Attempt._meta.db_table
@@ -95,7 +97,7 @@ def insert_task(task: Task, event: TaskEvent) -> bool:
         statement = (
             f"WITH task AS ({insert} RETURNING id) {first} SELECT id, %s, %s, %s, %s::jsonb, %s FROM task RETURNING 1"
         )
-        with connection.cursor() as cursor:
+        with hot_cursor(connection) as cursor:
             cursor.execute(statement, [*values, *said])
             return cursor.fetchone() is not None
     with transaction.atomic(), connection.cursor() as cursor:
@@ -177,7 +179,7 @@ def _claim_on_postgresql(
        SELECT id, last_event, fence, 'status', %s::jsonb, statement_timestamp() FROM claimed)
      SELECT {columns}, attempt.id, statement_timestamp() FROM claimed, attempt
     """
-    with connection.cursor() as cursor:
+    with hot_cursor(connection) as cursor:
         cursor.execute(statement, [*queues, lease_seconds, worker, celery_id, _RUNNING])
         return _claimed(cursor.fetchone())
 
@@ -185,7 +187,7 @@ def _claim_on_postgresql(
 def _claim_on_sqlite(
     claimable: str, take: str, queues: Sequence[str], worker: str, celery_id: str, lease_seconds: float
 ) -> dict[str, Any] | None:
-    with connection.cursor() as cursor:
+    with hot_cursor(connection) as cursor:
         # A look without the write lock: most bells are rung for work that is already taken.
         cursor.execute(claimable, queues)
         if cursor.fetchone() is None:
@@ -224,7 +226,7 @@ def renew(held: Sequence[tuple[uuid.UUID, int]], *, lease_seconds: float) -> lis
     time = clock()
     least = "LEAST" if is_postgresql() else "MIN"
     marks = ", ".join(["(%s, %s)"] * len(held))
-    with connection.cursor() as cursor:
+    with hot_cursor(connection) as cursor:
         cursor.execute(
             f"UPDATE {TASKS} SET lease_expires_at = {least}({time.after('%s')}, run_deadline_at) "
             f"WHERE status = 'running' AND (id, fence) IN (VALUES {marks}) "
@@ -251,7 +253,7 @@ def append_events(task_id: uuid.UUID, fence: int, rows: Sequence[NewRow]) -> int
     )
     parameters = [len(rows), key(task_id), fence]
     if is_postgresql():
-        with connection.cursor() as cursor:
+        with hot_cursor(connection) as cursor:
             cursor.execute(
                 f"WITH held AS ({hold}), events AS ({_events_of('held', len(rows))}) SELECT last_event FROM held",
                 [*parameters, len(rows), *_event_parameters(rows)],
@@ -333,7 +335,7 @@ def end_attempt(task_id: uuid.UUID, fence: int, end: End, rows: Sequence[NewRow]
          events AS ({_events_of("held", len(rows))})
          SELECT last_event, ended_at FROM held
         """
-        with connection.cursor() as cursor:
+        with hot_cursor(connection) as cursor:
             cursor.execute(statement, [*parameters, *attempt_values, len(rows), *_event_parameters(rows)])
             found = cursor.fetchone()
             return (int(found[0]), read_time(found[1])) if found else None

@@ -102,7 +102,7 @@ def test_what_cannot_succeed_is_not_tried_again(put: Put, take: Take) -> None:
     event = TaskEvent.objects.order_by("number").last()
     assert event is not None
     assert event.data["error"] == {"type": "Broken", "message": "It broke."}
-    assert event.data["usage"] == {"input_tokens": 0, "output_tokens": 0, "cost": "0"}
+    assert event.data["usage"] == {"input_tokens": 0, "output_tokens": 0, "cost": "0.000000"}
 
 
 @pytest.mark.parametrize(

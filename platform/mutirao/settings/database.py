@@ -32,6 +32,9 @@ def _database(url: str) -> dict[str, Any]:
             "timeout": env.int("DATABASE_POOL_TIMEOUT", default=10),
         }
         options.setdefault("connect_timeout", 5)
+        # The hot path's statements (foundation.statements) are planned once per connection. 0 for a PgBouncer that
+        # knows no prepared statements.
+        options["prepare_threshold"] = env.int("DATABASE_PREPARE_THRESHOLD", default=3) or None
     return database | {"OPTIONS": options, "CONN_MAX_AGE": 0, "ATOMIC_REQUESTS": False}
 
 
