@@ -9,10 +9,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.encoding import force_str
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -22,6 +25,9 @@ from foundation.exceptions import NotFoundProblem, Problem
 
 CONTENT_TYPE = "application/problem+json"
 API = "/api/"
+RETRY_SECONDS = 2
+
+logger = structlog.get_logger(__name__)
 
 
 def document(*, status: int, detail: str, code: str, request_id: str = "", **extra: Any) -> dict[str, Any]:
@@ -63,6 +69,15 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     return response
 
 
+class DatabaseAway(Problem):
+    """The database cannot be reached."""
+
+    status_code = 503
+    default_code = "unavailable"
+    default_detail = gettext_lazy("The database cannot be reached at the moment; try again soon.")
+    wait = RETRY_SECONDS  # DRF's name for Retry-After
+
+
 def _plain(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, Http404):
         return NotFoundProblem()
@@ -70,6 +85,9 @@ def _plain(error: Exception) -> exceptions.APIException | None:
         return exceptions.PermissionDenied()
     if isinstance(error, exceptions.APIException):
         return error
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("database_away", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
+        return DatabaseAway()
     known = next((_registered[kind] for kind in type(error).__mro__ if kind in _registered), None)
     return known(str(error)) if known is not None else None
 

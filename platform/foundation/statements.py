@@ -21,4 +21,6 @@ def hot_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
     connection.ensure_connection()
     with connection.wrap_database_errors:
         # What `connection.cursor()` does, with another class of cursor: errors, query log and thread checks stay.
-        return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # noqa: SLF001
+        cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+        prepared: CursorWrapper = connection._prepare_cursor(cursor)  # type: ignore[attr-defined]  # noqa: SLF001
+        return prepared

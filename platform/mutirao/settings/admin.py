@@ -34,6 +34,14 @@ UNFOLD = {
     "SITE_HEADER": "Mutirão",
     "SITE_SUBHEADER": _("agents in production"),
     "SITE_SYMBOL": "diversity_3",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "sizes": "any",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("mutirao/favicon.svg"),
+        }
+    ],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": False,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
@@ -76,8 +78,11 @@ class Command(BaseCommand):
                 show(event)
                 if event.is_last:
                     self._finish(event, as_json=as_json)
-        except KeyboardInterrupt as interrupt:
-            raise CommandError(f"Stopped watching; task {task.id} goes on.") from interrupt
+        except (KeyboardInterrupt, BrokenPipeError) as stopped:
+            if isinstance(stopped, BrokenPipeError):
+                # What is still in the buffer has no reader (`… | head`); Python would complain about it at its end.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise CommandError(f"Stopped watching; task {task.id} goes on.") from stopped
         except redis.RedisError as error:
             raise CommandError(
                 f"Redis cannot be reached ({error}); task {task.id} is accepted and will run."
