@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser, Group
 from django.db import models
 from django.db.models import Q
@@ -18,7 +19,15 @@ from foundation.models import BaseModel, new_id
 class User(GuardianUserMixin, AbstractUser):
     """A person or a service account."""
 
+    class Theme(models.TextChoices):
+        SYSTEM = "", _("as the system")
+        LIGHT = "light", _("light")
+        DARK = "dark", _("dark")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # Empty: what the browser asks for.
+    language = models.CharField(_("language"), max_length=10, choices=settings.LANGUAGES, blank=True)
+    theme = models.CharField(_("appearance"), max_length=5, choices=Theme.choices, blank=True)
 
     class Meta(AbstractUser.Meta):
         verbose_name = _("user")  # type: ignore[assignment]  # the stubs know only plain text here

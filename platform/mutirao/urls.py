@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from foundation.problems import bad_request, not_found, permission_denied, server_error
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", include("mutirao.pages.urls")),
+    path("account/", include("allauth.account.urls")),
+    path("account/two-factor/", include("allauth.mfa.urls")),
     path("", include("telemetry.urls")),
     path("api/v1/", include("agents.api.urls")),
     path("admin/", admin.site.urls),

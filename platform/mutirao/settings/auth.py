@@ -8,8 +8,8 @@ from mutirao.settings.core import INSECURE_KEY
 from mutirao.settings.environment import env
 
 AUTH_USER_MODEL = "accounts.User"
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "pages:overview"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",

@@ -27,6 +27,12 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_htmx",
+    "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "guardian",
     "rest_framework",
     "rest_framework_simplejwt",
@@ -62,6 +68,9 @@ MIDDLEWARE = [
     "foundation.middleware.PageAuthenticationMiddleware",
     "foundation.middleware.PageMessageMiddleware",
     "foundation.middleware.PageXFrameOptionsMiddleware",
+    "foundation.middleware.PageContentSecurityMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 # They look for names; ours are subclasses of those classes. mutirao.checks.page_protection looks for the classes.
@@ -77,6 +86,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "mutirao.pages.navigation.navigation",
             ],
         },
     },

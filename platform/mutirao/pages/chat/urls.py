@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path
+
+
+def later(request: HttpRequest) -> HttpResponse:
+    """Replaced by the page itself."""
+    raise Http404
+
+
+urlpatterns = [
+    path("", later, name="chat"),
+]

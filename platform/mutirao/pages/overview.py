@@ -1,0 +1,112 @@
+"""What runs, what failed and why, and what today has cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, cast
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, F, Max, QuerySet, Sum
+from django.db.models.functions import TruncHour
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.timezone import localtime, now
+
+from accounts.models import User
+from agents.tasks.models import Status, Task
+from agents.worker.models import WorkerProcess
+from mutirao.pages.charts import Bar, bars
+
+HOURS = 24
+ALIVE = timedelta(seconds=30)
+MOST_ROWS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The last 24 hours in numbers; `counts` by status."""
+
+    counts: dict[str, int]
+    tokens: int
+    cost: Decimal
+    hours: list[Bar]
+
+    @property
+    def total(self) -> int:
+        """How many tasks."""
+        return sum(self.counts.values())
+
+
+@login_required
+def overview(request: HttpRequest) -> HttpResponse:
+    """The first page. One's own tasks, or everyone's for whoever may view tasks."""
+    user = cast("User", request.user)
+    tasks = Task.objects.visible_to(user)
+    sees_all = user.has_perm("agents_tasks.view_task")
+    day = day_of(tasks)
+    context: dict[str, Any] = {
+        "day": day,
+        "chart": bars(day.hours),
+        "running": _latest(tasks.filter(status__in=[Status.RUNNING, Status.WAITING, Status.NEEDS_REVIEW])),
+        "failures": failures_of(tasks),
+        "queued": tasks.filter(status=Status.QUEUED).count(),
+        "sees_all": sees_all,
+        "workers": WorkerProcess.objects.filter(polled_at__gte=now() - ALIVE).count() if sees_all else None,
+    }
+    return render(request, "mutirao/overview.html", context)
+
+
+def day_of(tasks: QuerySet[Task]) -> Day:
+    """One query: what was accepted in each of the last 24 hours, by status, and what it spent."""
+    this_hour = localtime().replace(minute=0, second=0, microsecond=0)
+    first = this_hour - timedelta(hours=HOURS - 1)
+    found = (
+        tasks.filter(created_at__gte=first)
+        .order_by()
+        .annotate(hour=TruncHour("created_at"))
+        .values("hour", "status")
+        .annotate(count=Count("pk"), used=Sum(F("input_tokens") + F("output_tokens")), spent=Sum("cost"))
+    )
+    rows = [*found]
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row["status"]] += row["count"]
+    return Day(
+        counts=dict(counts),
+        tokens=sum(row["used"] or 0 for row in rows),
+        cost=sum((row["spent"] or Decimal(0) for row in rows), Decimal(0)),
+        hours=[*_hours(rows, first)],
+    )
+
+
+def _hours(rows: list[dict[str, Any]], first: datetime) -> Iterable[Bar]:
+    for offset in range(HOURS):
+        hour = first + timedelta(hours=offset)
+        of_hour = [row for row in rows if row["hour"] == hour]
+        total = sum(row["count"] for row in of_hour)
+        failed = sum(row["count"] for row in of_hour if row["status"] == Status.FAILED)
+        yield Bar(label=f"{hour:%H:%M}", total=total, bad=failed)
+
+
+def failures_of(tasks: QuerySet[Task]) -> list[dict[str, Any]]:
+    """The errors of the last 24 hours, the most frequent first: agent, error, how many, the latest task."""
+    failed = tasks.filter(status=Status.FAILED, created_at__gte=now() - timedelta(hours=HOURS)).order_by()
+    groups = (
+        failed.values("error_type", slug=F("agent_version__agent__slug"))
+        .annotate(count=Count("pk"), last=Max("created_at"))
+        .order_by("-count", "-last")[:MOST_ROWS]
+    )
+    return [group | {"task": _last_of(failed, group)} for group in groups]
+
+
+def _last_of(failed: QuerySet[Task], group: dict[str, Any]) -> Task | None:
+    alike = failed.filter(error_type=group["error_type"], agent_version__agent__slug=group["slug"])
+    return alike.order_by("-created_at", "-id").first()
+
+
+def _latest(tasks: QuerySet[Task]) -> list[Task]:
+    return [*tasks.select_related("agent_version__agent", "owner").order_by("-created_at", "-id")[:MOST_ROWS]]
