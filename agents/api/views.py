@@ -34,6 +34,7 @@ from agents.memory.models import Message
 from agents.memory.serializers import MessageSerializer
 from agents.memory.views import ConversationView
 from agents.tasks.models import Task
+from agents.tasks.permissions import may_operate
 from agents.tasks.services import cancel, retry
 from foundation.async_views import AsyncGenericAPIView, Later
 from foundation.threads import in_thread
@@ -97,7 +98,7 @@ class TaskOperation(TaskView):
     def get_operable(self) -> Task:
         """The task of the address. Raises 404 for one the caller may not see, 403 for one they may only see."""
         task: Task = self.get_object()
-        if task.owner_id != self.user.pk and not self.user.has_perm("agents_tasks.operate_task"):
+        if not may_operate(self.user, task):
             raise PermissionDenied(_("You may see this task, not change it."))
         return task
 

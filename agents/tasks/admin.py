@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any, ClassVar
 
@@ -11,7 +10,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_celery_results.models import GroupResult, TaskResult
@@ -22,6 +20,8 @@ from agents.tasks import services
 from agents.tasks.exceptions import IllegalTransition
 from agents.tasks.models import TERMINAL, Status, Task
 from agents.tasks.panels import panels_of
+from agents.tasks.permissions import OPERATE
+from agents.tasks.shown import duration_of, shown
 from agents.tasks.timeline import timeline_of
 from foundation.admin import ReadOnlyAdmin, confirmation, is_confirmed, page
 
@@ -29,7 +29,6 @@ COLOURS = {
     Status.SUCCEEDED: "success", Status.FAILED: "danger", Status.CANCELLED: "warning", Status.RUNNING: "info",
     Status.WAITING: "warning", Status.NEEDS_REVIEW: "warning", Status.QUEUED: "default",
 }  # fmt: skip
-OPERATE = "agents_tasks.operate_task"
 
 
 @admin.register(Task)
@@ -147,8 +146,8 @@ class TaskAdmin(ReadOnlyAdmin):
         return page(
             self, request, "admin/agents_tasks/task/page.html",
             title=_("Task"), task=task, colour=COLOURS[Status(task.status)], duration=duration_of(task),
-            input=_shown(task.input), result=None if task.result is None else _shown(task.result),
-            metadata=_shown(task.metadata) if task.metadata else "", lines=lines, has_more=has_more,
+            input=shown(task.input), result=None if task.result is None else shown(task.result),
+            metadata=shown(task.metadata) if task.metadata else "", lines=lines, has_more=has_more,
             attempts=attempts, celery_results=[*results], panels=panels_of(task),
             can_cancel=may and task.status not in TERMINAL,
             can_retry=may and task.status in (Status.FAILED, Status.CANCELLED),
@@ -160,19 +159,6 @@ class TaskAdmin(ReadOnlyAdmin):
             return services.task_of(wanted)
         except (ValueError, Task.DoesNotExist) as error:
             raise Http404 from error
-
-
-def duration_of(task: Task) -> str:
-    """From acceptance to the end, or to now."""
-    seconds = ((task.finished_at or now()) - task.created_at).total_seconds()
-    return f"{seconds:.2f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
-
-
-def _shown(value: Any) -> str:
-    """Text as it is, `{"text": …}` as its text, the rest as JSON."""
-    if isinstance(value, dict) and isinstance(value.get("text"), str):
-        value = value["text"]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 admin.site.unregister(TaskResult)

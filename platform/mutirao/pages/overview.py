@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -83,7 +83,7 @@ def day_of(tasks: QuerySet[Task]) -> Day:
     )
 
 
-def _hours(rows: list[dict[str, Any]], first: datetime) -> Iterable[Bar]:
+def _hours(rows: Sequence[Mapping[str, Any]], first: datetime) -> Iterable[Bar]:
     for offset in range(HOURS):
         hour = first + timedelta(hours=offset)
         of_hour = [row for row in rows if row["hour"] == hour]
@@ -100,10 +100,10 @@ def failures_of(tasks: QuerySet[Task]) -> list[dict[str, Any]]:
         .annotate(count=Count("pk"), last=Max("created_at"))
         .order_by("-count", "-last")[:MOST_ROWS]
     )
-    return [group | {"task": _last_of(failed, group)} for group in groups]
+    return [{**group, "task": _last_of(failed, group)} for group in groups]
 
 
-def _last_of(failed: QuerySet[Task], group: dict[str, Any]) -> Task | None:
+def _last_of(failed: QuerySet[Task], group: Mapping[str, Any]) -> Task | None:
     alike = failed.filter(error_type=group["error_type"], agent_version__agent__slug=group["slug"])
     return alike.order_by("-created_at", "-id").first()
 
