@@ -9,7 +9,7 @@ UV := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench lock messages schema
+.PHONY: help up test lint format bench lock messages schema screenshots
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ lock: .venv/.developing ## Resolve requirements/*.in into locked *.txt (UPGRADE=
 	cd requirements && ../$(UV) $(if $(UPGRADE),--upgrade) -c base.txt dev.in -o dev.txt
 	cd requirements && ../$(UV) $(if $(UPGRADE),--upgrade) build.in -o build.txt
 	cd requirements && ../$(UV) $(if $(UPGRADE),--upgrade) --no-deps local-model.in -o local-model.txt
+
+screenshots: .venv/.developing ## Take pictures of every page into var/screenshots (needs Chromium)
+	$(BIN)/python -m tests.screenshots $(ARGS)
 
 schema: .venv/.developing ## Write docs/openapi.yaml from the code
 	DJANGO_SETTINGS_MODULE=mutirao.settings REDIS_URL=redis://127.0.0.1 SECRET_KEY=only-for-writing-the-schema-0123456789 JWT_SIGNING_KEY=only-for-writing-the-schema-9876543210 \

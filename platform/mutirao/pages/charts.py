@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT, BASE = 720, 140, 118
+WIDTH, HEIGHT, BASE = 720, 124, 120
 GAP = 4
 
 
@@ -28,7 +28,6 @@ class Column:
     y: float
     height: float
     bad_height: float
-    label_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,7 @@ class Chart:
 
     columns: list[Column]
     most: int
+    labels: list[str]
     width: int = WIDTH
     height: int = HEIGHT
     base: int = BASE
@@ -48,21 +48,20 @@ class Chart:
 
 
 def bars(values: Sequence[Bar], *, label_every: int = 4) -> Chart:
-    """Columns from left to right; every fourth has its label."""
+    """Columns from left to right; every fourth gives a label of the axis."""
     most = max((bar.total for bar in values), default=0)
     step = WIDTH / max(len(values), 1)
-    return Chart([_column(bar, n, step, most, n % label_every == 0) for n, bar in enumerate(values)], most)
+    columns = [_column(bar, number, step, most) for number, bar in enumerate(values)]
+    return Chart(columns, most, [bar.label for bar in values[::label_every]])
 
 
-def _column(bar: Bar, number: int, step: float, most: int, has_label: bool) -> Column:  # noqa: FBT001
+def _column(bar: Bar, number: int, step: float, most: int) -> Column:
     scale = (BASE - 8) / most if most else 0
-    x = round(number * step, 1)
     return Column(
         bar=bar,
-        x=x,
+        x=round(number * step, 1),
         width=round(step - GAP, 1),
         y=round(BASE - bar.total * scale, 1),
         height=round(bar.total * scale, 1),
         bad_height=round(bar.bad * scale, 1),
-        label_at=x if has_label else None,
     )

@@ -1,0 +1,186 @@
+"""`manage.py seed_day`: a believable day of work, for screenshots and for pages under load. Never in production."""
+
+from __future__ import annotations
+
+import random
+from argparse import ArgumentParser
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils.timezone import now
+
+from accounts.audit import SYSTEM
+from accounts.models import Role, User
+from accounts.services import issue_api_key
+from agents.definitions.models import Agent, AgentVersion
+from agents.definitions.services import create_agent
+from agents.gateway.models import ModelCall
+from agents.memory.models import Conversation, Message
+from agents.tasks.models import Attempt, Priority, Task, TaskEvent
+from agents.worker.models import WorkerProcess
+from foundation.models import new_id
+
+PASSWORD = "a-day-of-work-2026"
+PEOPLE = (("ana", "operator", True), ("bruno", "member", False), ("carla", "member", False))
+AGENTS = (
+    ("parcels", "Parcels", "Answers questions about parcels and their days."),
+    ("invoices", "Faturas", "Lê faturas e confere os valores."),
+    ("reports", "Reports", "Writes the weekly report from the numbers of the shop."),
+)
+QUESTIONS = (
+    ("How many days does a parcel take to Brazil?", "Three days by plane, nine by sea."),
+    ("Confira a fatura 1045, por favor.", "A fatura 1045 está correta: o total de R$ 1.240,50 confere com o pedido."),
+    ("What did we sell most last week?", "Coffee, with 412 bags; tea follows with 280."),
+    ("Resuma a reunião de ontem.", "Decidimos adiar o lançamento em uma semana e contratar mais uma pessoa."),
+    ("Which customers have not answered?", "Three: Oliveira, Schmidt and Tanaka. The oldest letter is of 3 November."),
+    ("Is the parcel 88-1203 on its way?", "It left São Paulo yesterday and reaches Lisbon on Friday."),
+)
+ROLES = ("user", "assistant")
+FAILURES = (
+    ("ModelTimeout", "The model did not answer in time."),
+    ("ModelUnavailable", "The provider failed (503)."),
+    ("ValueError", "invoice 1051 has no total"),
+)
+TRACEBACK = (
+    'Traceback (most recent call last):\n  File "invoices.py", line 41, in read\n'
+    '    raise ValueError("invoice 1051 has no total")\nValueError: invoice 1051 has no total\n'
+)
+
+
+class Command(BaseCommand):
+    help = "Fills an empty installation with a believable day of work."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--tasks", type=int, default=240)
+        parser.add_argument("--seed", type=int, default=7)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        day = Day(random.Random(options["seed"]))
+        day.people()
+        day.agents()
+        day.tasks(options["tasks"])
+        day.conversations()
+        day.workers()
+        self.stdout.write(PASSWORD)
+
+
+class Day:
+    """What is made, in the order in which one thing needs another."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.now = now()
+        self.owners: list[User] = []
+        self.versions: list[AgentVersion] = []
+
+    def people(self) -> None:
+        """A small team with a key each."""
+        for name, role, is_staff in PEOPLE:
+            mail = f"{name}@example.org"
+            user = User.objects.create_user(name, mail, PASSWORD, is_staff=is_staff, first_name=name.capitalize())
+            user.groups.set(Role.objects.filter(name=role))
+            issue_api_key(owner=user, name="laptop", actor=SYSTEM)
+            self.owners.append(user)
+        issue_api_key(owner=self.owners[1], name="nightly report", scopes=["tasks:write"], actor=SYSTEM)
+
+    def agents(self) -> None:
+        """Agents of the team beside those that ship."""
+        for slug, name, description in AGENTS:
+            create_agent(slug=slug, name=name, description=description, model="local:smollm2-135m")
+        usable = Agent.objects.usable().select_related("current_version").order_by("slug")
+        self.versions = [agent.current_version for agent in usable if agent.current_version]
+
+    def tasks(self, count: int) -> None:
+        """More by day than by night; one in ten fails, a few still run."""
+        made = [self._task(number, count) for number in range(count)]
+        Task.objects.bulk_create(made, batch_size=500)
+        Attempt.objects.bulk_create([self._attempt(task) for task in made if task.fence], batch_size=500)
+        TaskEvent.objects.bulk_create([event for task in made for event in self._events(task)], batch_size=500)
+        ModelCall.objects.bulk_create([self._call(task) for task in made if task.fence], batch_size=500)
+
+    def _task(self, number: int, count: int) -> Task:
+        question, answer = self.chance.choice(QUESTIONS)
+        hours = 23.5 * (1 - (number / count) ** 0.7) * self.chance.uniform(0.9, 1)
+        at = self.now - timedelta(hours=hours)
+        status = "running" if count - number <= 2 else "queued" if count - number <= 4 else self._ending()
+        task = Task(
+            id=new_id(), created_at=at, owner=self.chance.choice(self.owners), status=status,
+            agent_version=self.chance.choice(self.versions), input=question, queue="interactive",
+            priority=self.chance.choice([Priority.NORMAL] * 4 + [Priority.HIGH]), runs_before=at, last_event=3,
+            trace_id=f"{self.chance.getrandbits(128):032x}", request_id=str(new_id()), told_at=at,
+        )  # fmt: skip
+        if status != "queued":
+            self._run(task, answer)
+        return task
+
+    def _ending(self) -> str:
+        return self.chance.choices(["succeeded", "failed", "cancelled"], [88, 10, 2])[0]
+
+    def _run(self, task: Task, answer: str) -> None:
+        task.fence, task.started_at = 1, task.created_at + timedelta(milliseconds=self.chance.randint(8, 60))
+        task.input_tokens, task.output_tokens = self.chance.randint(40, 900), self.chance.randint(10, 400)
+        task.cost = Decimal(task.input_tokens + 3 * task.output_tokens) / 1_000_000
+        if task.status == "running":
+            # Not touched by the sweeper while pictures are taken.
+            task.lease_expires_at = task.run_deadline_at = self.now + timedelta(hours=2)
+            return
+        task.finished_at = task.started_at + timedelta(seconds=self.chance.uniform(0.4, 9))
+        if task.status == "succeeded":
+            task.result = {"text": answer, "messages": 2}
+        if task.status == "failed":
+            task.error_type, task.error_message = self.chance.choice(FAILURES)
+
+    def _attempt(self, task: Task) -> Attempt:
+        assert task.started_at is not None
+        return Attempt(
+            task=task, fence=1, worker="worker-1", started_at=task.started_at, ended_at=task.finished_at,
+            outcome=task.status if task.finished_at else "", error_type=task.error_type,
+            error_message=task.error_message, traceback=TRACEBACK if task.error_type == "ValueError" else "",
+            input_tokens=task.input_tokens, output_tokens=task.output_tokens, cost=task.cost,
+        )  # fmt: skip
+
+    def _events(self, task: Task) -> list[TaskEvent]:
+        said: list[tuple[str, dict[str, Any], datetime | None]] = [
+            ("status", {"status": "queued"}, task.created_at),
+            ("status", {"status": "running"}, task.started_at),
+        ]
+        if task.result is not None:
+            said.append(("message", {"text": task.result["text"]}, task.finished_at))
+        if task.finished_at:
+            error = {"error": {"type": task.error_type, "message": task.error_message}} if task.error_type else {}
+            said.append(("status", {"status": task.status, **error}, task.finished_at))
+        return [
+            TaskEvent(task=task, number=number, fence=task.fence, kind=kind, data=data, created_at=at)
+            for number, (kind, data, at) in enumerate(said, start=1)
+            if at
+        ]
+
+    def _call(self, task: Task) -> ModelCall:
+        latency = self.chance.uniform(300, 5000)
+        return ModelCall(
+            task_id=task.pk, fence=1, agent_version_id=task.agent_version_id, owner_id=task.owner_id, provider="local",
+            model="smollm2-135m", started_at=task.started_at or task.created_at, latency_ms=latency,
+            first_token_ms=latency / 6, input_tokens=task.input_tokens, output_tokens=task.output_tokens,
+            cost=task.cost, outcome="failed" if task.status == "failed" else "succeeded", trace_id=task.trace_id,
+        )  # fmt: skip
+
+    def conversations(self) -> None:
+        """Two people talk with the assistant."""
+        agent = Agent.objects.get(slug="assistant")
+        for owner in [*self.owners[:2], User.objects.get(username="admin")]:
+            for first in range(0, len(QUESTIONS), 2):
+                title = QUESTIONS[first][0]
+                conversation = Conversation.objects.create(owner=owner, agent=agent, title=title)
+                turns = [turn for pair in QUESTIONS[first : first + 2] for turn in zip(ROLES, pair, strict=True)]
+                Message.objects.bulk_create(
+                    Message(conversation=conversation, position=position, role=role, content=content)
+                    for position, (role, content) in enumerate(turns, start=1)
+                )
+
+    def workers(self) -> None:
+        """One that is alive for a while."""
+        WorkerProcess.objects.update_or_create(
+            name="worker-1", defaults={"pid": 1, "queues": ["interactive"], "threads": 8, "polled_at": self.now}
+        )
