@@ -1,0 +1,49 @@
+"""Every page there is, and how to get to it in a browser."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, Page
+
+from tests.site import Site
+
+SIZES = {"desktop": (1280, 900), "phone": (360, 780)}
+SCHEMES = ("light", "dark")
+LANGUAGES = ("en", "pt-BR")
+ALONE = ("/account/login/", "/account/password/reset/")
+PAGES = (
+    "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
+    "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/keys/", "/settings/",
+    "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/",
+    "/nowhere/",
+)  # fmt: skip
+
+
+def open_page(browser: Browser, site: Site, size: str, scheme: str, language: str) -> Page:
+    """A page in a browser of its own, not signed in."""
+    width, height = SIZES[size]
+    context = browser.new_context(
+        base_url=f"http://127.0.0.1:{site.port}", viewport={"width": width, "height": height},
+        color_scheme=scheme, locale=language,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return context.new_page()
+
+
+def sign_in(page: Page, name: str, password: str) -> None:
+    """Through the form, as a person does."""
+    page.goto("/account/login/")
+    page.fill("input[name=login]", name)
+    page.fill("input[name=password]", password)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_url("**/")
+
+
+def names_of(site: Site) -> dict[str, str]:
+    """What stands for the names in the addresses: a task in each of some states, a conversation of Ana's."""
+    states = ("failed", "succeeded", "running")
+    found = {
+        state: site.request("GET", f"/api/v1/tasks?status={state}&page_size=1")[1]["results"][0]["id"]
+        for state in states
+    }
+    site.make_key("ana")
+    conversations = site.request("GET", "/api/v1/conversations?search=parcel")[1]["results"]
+    return found | {"conversation": conversations[0]["id"]}
