@@ -61,6 +61,8 @@ MARKS = (
     Mark("first event of a run, p50", "ms", 30, 54),
     Mark("enqueue to start, p50", "ms"),
     Mark("/healthz, 8 at a time (baseline)", "requests/s", more_is_better=True),
+    Mark("overview page at 100,000 tasks", "ms", 300),
+    Mark("tasks page at 100,000 tasks", "ms", 300),
     Mark("memory of up", "MB"),
     Mark("memory of valkey", "MB"),
     Mark("memory of web", "MB"),

@@ -55,12 +55,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tasks", type=int, default=240)
         parser.add_argument("--seed", type=int, default=7)
+        parser.add_argument("--bare", action="store_true", help="tasks without their events, attempts and calls")
 
     def handle(self, *args: Any, **options: Any) -> None:
         day = Day(random.Random(options["seed"]))
         day.people()
         day.agents()
-        day.tasks(options["tasks"])
+        day.tasks(options["tasks"], bare=options["bare"])
         day.conversations()
         day.workers()
         self.stdout.write(PASSWORD)
@@ -92,10 +93,12 @@ class Day:
         usable = Agent.objects.usable().select_related("current_version").order_by("slug")
         self.versions = [agent.current_version for agent in usable if agent.current_version]
 
-    def tasks(self, count: int) -> None:
+    def tasks(self, count: int, *, bare: bool) -> None:
         """More by day than by night; one in ten fails, a few still run."""
         made = [self._task(number, count) for number in range(count)]
         Task.objects.bulk_create(made, batch_size=500)
+        if bare:
+            return
         Attempt.objects.bulk_create([self._attempt(task) for task in made if task.fence], batch_size=500)
         TaskEvent.objects.bulk_create([event for task in made for event in self._events(task)], batch_size=500)
         ModelCall.objects.bulk_create([self._call(task) for task in made if task.fence], batch_size=500)
