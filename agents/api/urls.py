@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.urls import include, path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
 from agents.api.views import MessageList, TaskCancel, TaskDetail, TaskEvents, TaskList, TaskRetry
@@ -21,5 +21,5 @@ urlpatterns = [
     path("tasks/<uuid:pk>/retry", TaskRetry.as_view(), name="task-retry"),
     path("conversations/<uuid:pk>/messages", MessageList.as_view(), name="messages"),
     path("schema", SpectacularJSONAPIView.as_view(**PUBLIC), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(**PUBLIC, url_name="schema"), name="docs"),
+    path("docs", SpectacularSwaggerSplitView.as_view(**PUBLIC, url_name="schema"), name="docs"),
 ]

@@ -27,8 +27,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from foundation.models import new_id
 
-ADMIN = "/admin/"
-NO_PAGE = re.compile(r"^/(api/|healthz|readyz|metrics)")
+NO_PAGE = re.compile(r"^/(api/(?!v1/docs)|healthz|readyz|metrics)")
 SAFE_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
 
@@ -87,13 +86,16 @@ class PageXFrameOptionsMiddleware(PagesOnly, XFrameOptionsMiddleware): ...
 
 
 class PageContentSecurityMiddleware(PagesOnly, CSPMiddleware):
-    """The strict policy everywhere but in the admin, whose theme evaluates expressions in attributes."""
+    """The strict policy everywhere but below the few addresses of `settings.CONTENT_SECURITY_POLICIES`."""
 
     def get_policy_parts(self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False) -> Any:  # noqa: FBT001, FBT002 (the library's)
         """The parts that the header is made of."""
         parts = super().get_policy_parts(request, response, report_only)
-        if request.path.startswith(ADMIN) and not report_only:
-            parts.config = settings.ADMIN_CONTENT_SECURITY_POLICY
+        if not report_only:
+            own = (
+                policy for start, policy in settings.CONTENT_SECURITY_POLICIES.items() if request.path.startswith(start)
+            )
+            parts.config = next(own, parts.config)
         return parts
 
 

@@ -14,7 +14,7 @@ PAGES = (
     "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
     "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/keys/", "/settings/",
     "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/",
-    "/nowhere/",
+    "/nowhere/", "/api/v1/docs",
 )  # fmt: skip
 
 

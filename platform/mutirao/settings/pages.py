@@ -15,8 +15,10 @@ _STRICT = {
     "frame-ancestors": ["'none'"],
 }
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": _STRICT}
-# Unfold's pages have inline styles and scripts, and Alpine, which evaluates attributes.
-ADMIN_CONTENT_SECURITY_POLICY = _STRICT | {
-    "script-src": [*_OURS, "'unsafe-inline'", "'unsafe-eval'"],
-    "style-src": [*_OURS, "'unsafe-inline'"],
+_WITH_STYLES = _STRICT | {"style-src": [*_OURS, "'unsafe-inline'"]}
+# Beginning of the address → policy, where the pages are not our own: Unfold's have inline scripts, and Alpine, which
+# evaluates attributes; Swagger's have inline styles.
+CONTENT_SECURITY_POLICIES = {
+    "/admin/": _WITH_STYLES | {"script-src": [*_OURS, "'unsafe-inline'", "'unsafe-eval'"]},
+    "/api/v1/docs": _WITH_STYLES,
 }

@@ -17,8 +17,8 @@ from tests.site import Site, running
 pytestmark = pytest.mark.browser
 LOOKS = (("desktop", "light", "en"), ("phone", "dark", "pt-BR"))
 BAD = ("serious", "critical")
-# The theme of the admin is Unfold's; what it lacks is reported there.
-OURS = tuple(address for address in PAGES if not address.startswith("/admin/"))
+# The theme of the admin is Unfold's and the API's description is Swagger's; what they lack is reported there.
+OURS = tuple(address for address in PAGES if not address.startswith(("/admin/", "/api/")))
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,14 @@ def test_a_page_keeps_nobody_out_and_obeys_the_policy(seen: Seen, address: str) 
     wrong = [line for line in seen.said if line.startswith("error") or "Content Security Policy" in line]
     # Whoever asks for a page that is not there is told so in the console too.
     assert [line for line in wrong if "404" not in line or address != "/nowhere/"] == []
+
+
+@pytest.mark.parametrize("address", [address for address in PAGES if address not in OURS])
+def test_a_page_of_a_librarys_obeys_its_policy(seen: Seen, address: str) -> None:
+    seen.said.clear()
+    seen.page.goto(address.format(**seen.names))
+    seen.page.wait_for_load_state("load")
+    assert [line for line in seen.said if "Content Security Policy" in line] == []
 
 
 @pytest.mark.parametrize("address", ALONE)
