@@ -11,4 +11,5 @@ from mutirao.settings.core import *  # noqa: F403
 from mutirao.settings.database import *  # noqa: F403
 from mutirao.settings.logging import *  # noqa: F403
 from mutirao.settings.models import *  # noqa: F403
+from mutirao.settings.pruning import *  # noqa: F403
 from mutirao.settings.redis import *  # noqa: F403
