@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 SUFFIX = "_FILE"
 # What has the form of a secret's name; the second is for files that other programs read by themselves.
-SECRET = re.compile(r"(_|^)(KEY|KEYS|URL|DSN|TOKEN|SECRET|PASSWORD)_FILE$")
+SECRET = re.compile(r"(_|^)(KEY|KEYS|URL|DSN|TOKEN|SECRET|PASSWORD|PASSPHRASE)_FILE$")
 NOT_OURS = re.compile(r"^(AWS_WEB_IDENTITY_|SSL|PG|POSTGRES_|GF_)")
 
 
