@@ -49,7 +49,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 # Needs no secret: none is in any layer.
 RUN python -m compileall -q platform accounts agents telemetry \
  && python manage.py collectstatic --noinput --verbosity 0
-USER mutirao
+USER 10001:10001
 EXPOSE 8000
 # Of the web process; a worker's is `python manage.py worker_alive` (compose.yaml).
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \

@@ -22,9 +22,9 @@ class SecretFileError(Exception):
 
 
 def read_secret_files(environ: MutableMapping[str, str]) -> None:
-    """Sets NAME to the text of the file that NAME_FILE names, less white space around it.
+    """Sets NAME to the text of the file that NAME_FILE names, less white space around it; an empty file sets nothing.
 
-    Raises SecretFileError when the file cannot be read or is empty, and when NAME is set to something else.
+    Raises SecretFileError when the file cannot be read, and when NAME is set to something else.
     """
     for name in [name for name in environ if SECRET.search(name) and not NOT_OURS.match(name)]:
         if environ[name]:
@@ -38,7 +38,7 @@ def _read(environ: MutableMapping[str, str], name: str, file: Path) -> None:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise SecretFileError(f"{name}_FILE names {file}, which cannot be read: {reason}.") from error
     if not value:
-        raise SecretFileError(f"{name}_FILE names {file}, which is empty.")
+        return
     if environ.get(name) not in (None, "", value):
         raise SecretFileError(f"{name} and {name}_FILE say different things; set one of them.")
     environ[name] = value
