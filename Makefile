@@ -54,7 +54,7 @@ secrets: ## Make the secrets that compose.yaml reads, in var/secrets (SECRETS=â€
 	@test -e "$(SECRETS)/encryption_keys" || head -c 32 /dev/urandom | base64 | tr '+/' '-_' > "$(SECRETS)/encryption_keys"
 	@test -e "$(SECRETS)/openai_api_key" || : > "$(SECRETS)/openai_api_key"
 	@# Containers read them as users of their own; the folder keeps everybody else out.
-	@chmod 700 "$(SECRETS)" && chmod 444 "$(SECRETS)"/*
+	@chmod 700 "$(SECRETS)" && chmod 644 "$(SECRETS)"/*
 	@echo "The secrets are in $(SECRETS); the password of admin is in $(SECRETS)/admin_password."
 
 .venv/.python:
