@@ -3,7 +3,8 @@
 #
 #   docker build --build-arg LOCAL_MODEL=0 --tag mutirao .
 
-ARG PYTHON_VERSION=3.12
+# The version that the whole suite runs on; the locks have other versions of some packages for newer ones.
+ARG PYTHON_VERSION=3.11
 
 # What is needed to build, and only what it made goes on.
 FROM python:${PYTHON_VERSION}-slim-bookworm AS build
