@@ -76,7 +76,7 @@ def _environment_after(home: Home, backup: Reader) -> Mapping[str, str]:
         given = os.environ.get(name, "")
         if given and known.get(name) != given and name in wanted and wanted[name] != given:
             raise NotRestored(
-                _("%(name)s is set in the environment, and is not the one of the backup; `restore --secrets` gives that.")
+                _("%(name)s is set in the environment, and is not that of the backup; `restore --secrets` gives it.")
                 % {"name": name}
             )
     return known | {name: value for name, value in wanted.items() if name in known or not os.environ.get(name)}

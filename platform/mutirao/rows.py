@@ -73,8 +73,8 @@ def tables(apps: Apps, labels: set[str]) -> list[type[models.Model]]:
 
 def read_lines(model: type[models.Model], *, using: str) -> Iterator[bytes]:
     """The rows of a table, a line each, in the order of their keys."""
-    selected = {f"column_{number}": column.selected() for number, column in enumerate(columns_of(model))}
-    rows = QuerySet(model, using=using).order_by("pk").values_list(*selected.values())
+    selected = [column.selected() for column in columns_of(model)]
+    rows: QuerySet[models.Model, Any] = QuerySet(model, using=using).order_by("pk").values_list(*selected)
     for row in rows.iterator(chunk_size=CHUNK):
         yield json.dumps(row, ensure_ascii=False, default=_encode, separators=(",", ":")).encode() + b"\n"
 
@@ -99,7 +99,7 @@ def write_lines(model: type[models.Model], lines: Iterable[bytes], *, names: Seq
     for column in columns:
         if isinstance(column.plain, models.DateField):
             column.plain.auto_now = column.plain.auto_now_add = False
-    rows = QuerySet(model, using=using)
+    rows: QuerySet[models.Model] = QuerySet(model, using=using)
     count = 0
     for chunk in _chunks(lines):
         made = [_row(model, columns, json.loads(line)) for line in chunk]

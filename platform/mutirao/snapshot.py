@@ -19,7 +19,7 @@ def snapshot() -> Iterator[str]:
     read fixes the moment: in WAL mode readers and the writer do not wait for each other. (SQLite's backup API would
     give the same, in a second copy of the file, and would start again whenever another process writes.)
     """
-    wrapper = connection.copy(alias=ALIAS)  # type: ignore[no-untyped-call]
+    wrapper = connection.copy(alias=ALIAS)
     options = wrapper.settings_dict["OPTIONS"]
     if connection.vendor == "sqlite":
         options.pop("transaction_mode", None)

@@ -211,7 +211,9 @@ def test_every_package_is_the_locked_one() -> None:
 def test_what_the_engine_may_see_is_what_the_image_copies(image: Image) -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     seen = {line[1:] for line in lines if line.startswith("!")}
-    copied = {source.rstrip("/") for value in image.values("COPY") if "--from" not in value for source in value.split()[:-1]}
+    copied = {
+        source.rstrip("/") for value in image.values("COPY") if "--from" not in value for source in value.split()[:-1]
+    }
     assert "*" in lines
     assert seen == copied | {"requirements"}
 
@@ -219,7 +221,8 @@ def test_what_the_engine_may_see_is_what_the_image_copies(image: Image) -> None:
 def test_all_rooms_are_imported_from_the_image_and_from_nowhere_else(image: Image) -> None:
     code = (
         "import foundation, mutirao, accounts, telemetry, agents, platform, json;"
-        "print(json.dumps([m.__file__ for m in (foundation, mutirao, accounts, telemetry, agents)] + [platform.system()]))"
+        "rooms = foundation, mutirao, accounts, telemetry, agents;"
+        "print(json.dumps([room.__file__ for room in rooms] + [platform.system()]))"
     )
     done = image.run(["python", "-c", code])
     assert done.returncode == 0, done.stderr

@@ -9,14 +9,16 @@ import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, models
 from django.db.migrations.recorder import MigrationRecorder
 
+from accounts.audit import SYSTEM
 from accounts.models import User
-from accounts.services import SYSTEM, ensure_roles, issue_api_key
+from accounts.services import ensure_roles, issue_api_key
 from agents.definitions.services import create_agent
 from agents.memory.models import Message
 from agents.memory.services import post_message, start_conversation
@@ -32,6 +34,7 @@ from tests.mutirao.databases import KINDS, empty_database
 from tests.site import manage
 
 pytestmark = pytest.mark.django_db(transaction=True)
+Manage = Callable[..., subprocess.CompletedProcess[str]]
 PASSPHRASE = "correct horse battery staple"
 SOMETHING = "uma mão lava a outra"
 
@@ -45,7 +48,9 @@ def full(member: User) -> User:
     conversation = start_conversation(owner=member, agent=agent, title=SOMETHING)
     post_message(conversation=conversation, text=SOMETHING, owner=member)
     submit(owner=member, agent=agent, input={"messages": [{"role": "user", "content": SOMETHING}]})
-    Checkpoint.objects.create(thread_id="x", checkpoint_id="1", encoding="bytes", state=b"\x00\xff", metadata={"a": None})
+    Checkpoint.objects.create(
+        thread_id="x", checkpoint_id="1", encoding="bytes", state=b"\x00\xff", metadata={"a": None}
+    )
     return member
 
 
@@ -58,10 +63,24 @@ def backup(full: User, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=KINDS)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """`manage.py` of an installation on an empty machine."""
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manage]:
+    """`manage.py` of an installation on an empty machine, with each kind of database."""
     with empty_database(request.param) as database:
-        yield lambda *arguments, **more: manage(tmp_path / "home", *arguments, **database, **more)
+        yield _manage(tmp_path / "home", **database)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Manage:
+    """The same, for what is decided before a database is touched: on SQLite, which is quick to make."""
+    return _manage(tmp_path / "home")
+
+
+def _manage(home: Path, **environ: str) -> Manage:
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        given: dict[str, Any] = {**environ, **more}
+        return manage(home, *arguments, **given)
+
+    return run
 
 
 def _parts(file: Path) -> dict[str, list[object]]:
@@ -79,7 +98,7 @@ def _rewrite(source: Path, target: Path, change: Callable[[str, bytes], bytes]) 
 
 
 def test_a_restored_installation_has_the_same_rows_to_the_microsecond(
-    backup: Path, empty: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    backup: Path, empty: Manage, tmp_path: Path
 ) -> None:
     restored = empty("restore", str(backup))
     assert restored.returncode == 0, restored.stderr
@@ -92,11 +111,9 @@ def test_a_restored_installation_has_the_same_rows_to_the_microsecond(
     assert len(before["tables/agents_tasks.task.jsonl"]) == 2
 
 
-def test_the_secrets_come_along_and_only_their_owner_reads_them(
-    backup: Path, empty: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_the_secrets_come_along_and_only_their_owner_reads_them(backup: Path, machine: Manage, tmp_path: Path) -> None:
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
-    assert empty("restore", str(backup)).returncode == 0
+    assert machine("restore", str(backup)).returncode == 0
     environment = tmp_path / "home" / "environment"
     assert stat.S_IMODE(environment.stat().st_mode) == 0o600
     with reading(backup) as found:
@@ -106,9 +123,7 @@ def test_the_secrets_come_along_and_only_their_owner_reads_them(
     assert {f"{name}={value}" for name, value in secrets.items()} <= set(environment.read_text().splitlines())
 
 
-def test_new_rows_after_a_restore_get_numbers_of_their_own(
-    backup: Path, empty: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
+def test_new_rows_after_a_restore_get_numbers_of_their_own(backup: Path, empty: Manage) -> None:
     assert empty("restore", str(backup)).returncode == 0
     code = (
         "from django.contrib.auth.models import Group; Group.objects.create(name='new');"
@@ -119,47 +134,39 @@ def test_new_rows_after_a_restore_get_numbers_of_their_own(
     assert added.returncode == 0, added.stderr
 
 
-def test_an_installation_in_use_is_not_replaced_unless_asked(
-    backup: Path, empty: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
-    assert empty("restore", str(backup)).returncode == 0
-    refused = empty("restore", str(backup))
+def test_an_installation_in_use_is_not_replaced_unless_asked(backup: Path, machine: Manage) -> None:
+    assert machine("restore", str(backup)).returncode == 0
+    refused = machine("restore", str(backup))
     assert refused.returncode == 1
     assert "This installation is in use; --force replaces everything" in refused.stderr
-    forced = empty("restore", str(backup), "--force")
+    forced = machine("restore", str(backup), "--force")
     assert forced.returncode == 0, forced.stderr
 
 
-def test_a_key_that_is_set_elsewhere_has_to_be_the_same(
-    backup: Path, empty: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    refused = empty("restore", str(backup), SECRET_KEY="another-one-of-more-than-thirty-two-characters")
+def test_a_key_that_is_set_elsewhere_has_to_be_the_same(backup: Path, machine: Manage, tmp_path: Path) -> None:
+    refused = machine("restore", str(backup), SECRET_KEY="another-one-of-more-than-thirty-two-characters")
     assert refused.returncode == 1
-    assert "SECRET_KEY is set in the environment, and is not the one of the backup" in refused.stderr
+    assert "SECRET_KEY is set in the environment, and is not that of the backup" in refused.stderr
     folder = tmp_path / "secrets"
-    assert empty("restore", str(backup), "--secrets", str(folder)).returncode == 0
+    assert machine("restore", str(backup), "--secrets", str(folder)).returncode == 0
     files = {f"{file.name.upper()}_FILE": str(file) for file in folder.iterdir()}
-    restored = empty("restore", str(backup), **files)
+    restored = machine("restore", str(backup), **files)
     assert restored.returncode == 0, restored.stderr
 
 
-def test_a_damaged_backup_changes_nothing(
-    backup: Path, empty: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    assert empty("restore", str(backup)).returncode == 0
+def test_a_damaged_backup_changes_nothing(backup: Path, machine: Manage, tmp_path: Path) -> None:
+    assert machine("restore", str(backup)).returncode == 0
     damaged = tmp_path / "damaged.zip"
     _rewrite(backup, damaged, lambda name, data: data.replace(b"laptop", b"tablet"))
-    refused = empty("restore", str(damaged), "--force")
+    refused = machine("restore", str(damaged), "--force")
     assert refused.returncode == 1
     assert "The backup is damaged: tables/accounts.apikey.jsonl is not what it was." in refused.stderr
     again = tmp_path / "again.zip"
-    assert empty("backup", str(again), REDIS_URL="redis://127.0.0.1").returncode == 0
+    assert machine("backup", str(again), REDIS_URL="redis://127.0.0.1").returncode == 0
     assert _parts(again) == _parts(backup)
 
 
-def test_rows_that_do_not_fit_together_are_all_taken_back(
-    backup: Path, empty: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_rows_that_do_not_fit_together_are_all_taken_back(backup: Path, empty: Manage, tmp_path: Path) -> None:
     assert empty("restore", str(backup)).returncode == 0
     with reading(backup) as found, writing(tmp_path / "torn.zip") as torn:
         for name, facts in found.parts.items():
@@ -174,24 +181,20 @@ def test_rows_that_do_not_fit_together_are_all_taken_back(
     assert _parts(again) == _parts(backup)
 
 
-def test_a_backup_of_a_newer_version_is_refused(
-    full: User, empty: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_backup_of_a_newer_version_is_refused(full: User, machine: Manage, tmp_path: Path) -> None:
     file = tmp_path / "newer.zip"
     MigrationRecorder(connection).record_applied("agents_tasks", "9999_future")
     try:
         make_backup(file)
     finally:
         MigrationRecorder(connection).record_unapplied("agents_tasks", "9999_future")
-    refused = empty("restore", str(file))
+    refused = machine("restore", str(file))
     assert refused.returncode == 1
     assert "made by a newer version of Mutirão" in refused.stderr
     assert "agents_tasks.9999_future" in refused.stderr
 
 
-def test_a_backup_of_an_older_version_is_brought_forward(
-    backup: Path, empty: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_backup_of_an_older_version_is_brought_forward(backup: Path, empty: Manage, tmp_path: Path) -> None:
     # As it was before guardian's last migration, which changes indexes only.
     gone = ["guardian", "0003_remove_groupobjectpermission_guardian_gr_content_ae6aec_idx_and_more"]
     older = tmp_path / "older.zip"
@@ -207,28 +210,26 @@ def test_a_backup_of_an_older_version_is_brought_forward(
     assert "made by an older version of Mutirão; restore it into a database without tables" in refused.stderr
 
 
-def test_a_foreign_file_is_refused(empty: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+def test_a_foreign_file_is_refused(machine: Manage, tmp_path: Path) -> None:
     file = tmp_path / "x.zip"
     file.write_text("hello")
-    assert "The file is not a backup of Mutirão." in empty("restore", str(file)).stderr
+    assert "The file is not a backup of Mutirão." in machine("restore", str(file)).stderr
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("manifest.json", "{}")
-    assert "The file is not a backup of Mutirão." in empty("restore", str(file)).stderr
-    assert "No such file or directory" in empty("restore", str(tmp_path / "none.zip")).stderr
+    assert "The file is not a backup of Mutirão." in machine("restore", str(file)).stderr
+    assert "No such file or directory" in machine("restore", str(tmp_path / "none.zip")).stderr
 
 
-def test_an_encrypted_backup_opens_with_its_passphrase_alone(
-    full: User, empty: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_an_encrypted_backup_opens_with_its_passphrase_alone(full: User, machine: Manage, tmp_path: Path) -> None:
     file = tmp_path / "sealed.zip"
     make_backup(file, passphrase=PASSPHRASE)
     with reading(file, passphrase=PASSPHRASE) as found:
         names = {*secrets_in(found).values()}
     assert not any(secret.encode() in file.read_bytes() for secret in {SOMETHING, "accounts.user", *names})
-    assert "Set MUTIRAO_BACKUP_PASSPHRASE" in empty("restore", str(file)).stderr
-    wrong = empty("restore", str(file), MUTIRAO_BACKUP_PASSPHRASE="wrong horse battery staple")
+    assert "Set MUTIRAO_BACKUP_PASSPHRASE" in machine("restore", str(file)).stderr
+    wrong = machine("restore", str(file), MUTIRAO_BACKUP_PASSPHRASE="wrong horse battery staple")
     assert "The passphrase is not the one of this backup." in wrong.stderr
-    right = empty("restore", str(file), MUTIRAO_BACKUP_PASSPHRASE=PASSPHRASE)
+    right = machine("restore", str(file), MUTIRAO_BACKUP_PASSPHRASE=PASSPHRASE)
     assert right.returncode == 0, right.stderr
 
 

@@ -105,7 +105,9 @@ def test_the_record_of_deeds_stays(old_task: Task, member: User) -> None:
 def test_spans_calls_results_and_tokens_go_by_their_own_terms(member: User) -> None:
     for days in (1, 100):
         moment = timezone.now() - timedelta(days=days)
-        Span.objects.create(trace_id=f"{days:032}", span_id=f"{days:016}", kind="task", name="x", started_at=moment, duration_ms=1)
+        Span.objects.create(
+            trace_id=f"{days:032}", span_id=f"{days:016}", kind="task", name="x", started_at=moment, duration_ms=1
+        )
         ModelCall.objects.create(provider="p", model="m", started_at=moment, latency_ms=1, outcome="succeeded")
         TaskResult.objects.create(task_id=str(days))
         TaskResult.objects.filter(task_id=str(days)).update(date_done=moment)

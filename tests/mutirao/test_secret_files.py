@@ -36,7 +36,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_second_opinion_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SecretFileError, match="SECRET_KEY_FILE names .* which cannot be read: No such file"):
+    with pytest.raises(SecretFileError, match=r"SECRET_KEY_FILE names .* which cannot be read: No such file"):
         _read({"SECRET_KEY_FILE": str(tmp_path / "none")})
     file = tmp_path / "secret"
     file.write_text("hush")
@@ -63,6 +63,6 @@ def test_a_password_goes_into_an_address_that_has_none(url: str, whole: str) -> 
 def test_settings_take_secrets_from_files(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).write_text(name * 20)
-    files = {"SECRET_KEY_FILE": str(tmp_path / "one"), "JWT_SIGNING_KEY_FILE": str(tmp_path / "two")}
-    checked = manage(tmp_path, "check", REDIS_URL="redis://127.0.0.1", **files)
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    checked = manage(tmp_path, "check", REDIS_URL="redis://127.0.0.1", SECRET_KEY_FILE=one, JWT_SIGNING_KEY_FILE=two)
     assert checked.returncode == 0, checked.stderr

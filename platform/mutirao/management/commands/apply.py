@@ -15,7 +15,7 @@ from mutirao import portable
 
 
 class Command(BaseCommand):
-    help = "Makes agents, roles and the like as a file from `export` says: all of it or nothing. What it does not name stays."
+    help = "Makes agents, roles and the like as a file from `export` says: all or nothing. What it does not name stays."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="YAML or JSON; - for standard input")

@@ -14,7 +14,9 @@ from mutirao.passphrases import new_passphrase
 
 
 class Command(BaseCommand):
-    help = "Writes a backup of this moment: all rows, and the secrets that keep them valid. Safe while the platform runs."
+    help = (
+        "Writes a backup of this moment: all rows, and the secrets that keep them valid. Safe while the platform runs."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="the file to make; it must not exist")

@@ -29,4 +29,6 @@ class Command(BaseCommand):
         if settings.ADMIN_PASSWORD:
             ensure_admin(settings.ADMIN_PASSWORD)
         elif not User.objects.filter(is_superuser=True).exists():
-            self.stdout.write(_("Nobody can sign in yet: set MUTIRAO_ADMIN_PASSWORD, or run `manage.py createsuperuser`."))
+            self.stdout.write(
+                _("Nobody can sign in yet: set MUTIRAO_ADMIN_PASSWORD, or run `manage.py createsuperuser`.")
+            )
