@@ -10,7 +10,7 @@ from typing import Any
 
 from mutirao.archive import reading
 from tests.e2e.conftest import ENVIRON, _back_end
-from tests.site import Site, manage, running
+from tests.site import Site, running
 
 ECHO = {"agent": "echo", "input": "uma mão lava a outra"}
 ADMIN = {"username": "admin", "password": "admin-password-1"}
@@ -89,7 +89,7 @@ def test_tasks_conversations_keys_and_tokens_go_on_on_another_machine(tmp_path: 
         log = [*old.events(done)]
     with _back_end() as new_end:
         database = {name: value for name, value in new_end.items() if name == "DATABASE_URL"}
-        restored = manage(tmp_path / "new", "restore", str(file), **database)
+        restored = Site(tmp_path / "new", database).manage("restore", str(file))
         assert restored.returncode == 0, restored.stderr
         with running(tmp_path / "new", **new_end, **ENVIRON) as new:
             new.key = old.key
