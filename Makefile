@@ -51,7 +51,7 @@ secrets: ## Make the secrets that compose.yaml reads, in var/secrets (SECRETS=â€
 	@for name in secret_key jwt_signing_key database_password redis_password admin_password metrics_token grafana_password mongodb_password neo4j_auth; do \
 		test -e "$(SECRETS)/$$name" || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$(SECRETS)/$$name"; done
 	@grep -q / "$(SECRETS)/neo4j_auth" || printf 'neo4j/%s' "$$(cat "$(SECRETS)/neo4j_auth")" > "$(SECRETS)/neo4j_auth"
-	@test -e "$(SECRETS)/encryption_keys" || head -c 32 /dev/urandom | base64 | tr '+/' '-_' > "$(SECRETS)/encryption_keys"
+	@test -e "$(SECRETS)/mutirao_encryption_keys" || head -c 32 /dev/urandom | base64 | tr '+/' '-_' > "$(SECRETS)/mutirao_encryption_keys"
 	@test -e "$(SECRETS)/openai_api_key" || : > "$(SECRETS)/openai_api_key"
 	@# Containers read them as users of their own; the folder keeps everybody else out.
 	@chmod 700 "$(SECRETS)" && chmod 644 "$(SECRETS)"/*

@@ -8,6 +8,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mutirao.archive import reading
 from tests.e2e.conftest import ENVIRON, _back_end
 from tests.site import Site, running
@@ -72,6 +74,7 @@ def test_a_backup_taken_while_tasks_are_submitted_is_of_one_moment(site: Site, t
     assert {attempt["task_id"] for attempt in _rows(file, "agents_tasks.attempt")} <= tasks.keys()
 
 
+@pytest.mark.timeout(240)  # Two platforms, one after the other.
 def test_tasks_conversations_keys_and_tokens_go_on_on_another_machine(tmp_path: Path) -> None:
     file = tmp_path / "backup.zip"
     environ = ENVIRON | {"MUTIRAO_ADMIN_PASSWORD": ADMIN["password"], "MUTIRAO_ENCRYPTION_KEYS": f"k{uuid.uuid4().hex}"}
