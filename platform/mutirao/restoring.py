@@ -107,7 +107,9 @@ def _restore_rows(backup: Reader) -> int:
         with transaction.atomic():
             return _replace_rows(backup, rows.tables(state.apps, executor.loader.migrated_apps))
     except (DatabaseError, KeyError, ValueError) as error:
-        raise NotRestored(_("The rows could not be restored: %(reason)s") % {"reason": error}) from error
+        # The first line names the constraint; those after it may show what stands in the row.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NotRestored(_("The rows could not be restored: %(reason)s") % {"reason": reason}) from error
     finally:
         ContentType.objects.clear_cache()
 
