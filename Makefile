@@ -9,7 +9,7 @@ UV := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench lock messages schema screenshots
+.PHONY: help up test lint format bench lock messages schema screenshots secrets
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,19 @@ screenshots: .venv/.developing ## Take pictures of every page into var/screensho
 schema: .venv/.developing ## Write docs/openapi.yaml from the code
 	DJANGO_SETTINGS_MODULE=mutirao.settings REDIS_URL=redis://127.0.0.1 SECRET_KEY=only-for-writing-the-schema-0123456789 JWT_SIGNING_KEY=only-for-writing-the-schema-9876543210 \
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+SECRETS ?= var/secrets
+
+secrets: ## Make the secrets that compose.yaml reads, in var/secrets (SECRETS=… for elsewhere); those that are there stay
+	@umask 077 && mkdir -p "$(SECRETS)"
+	@for name in secret_key jwt_signing_key database_password redis_password admin_password metrics_token grafana_password mongodb_password neo4j_auth; do \
+		test -e "$(SECRETS)/$$name" || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$(SECRETS)/$$name"; done
+	@grep -q / "$(SECRETS)/neo4j_auth" || printf 'neo4j/%s' "$$(cat "$(SECRETS)/neo4j_auth")" > "$(SECRETS)/neo4j_auth"
+	@test -e "$(SECRETS)/mutirao_encryption_keys" || head -c 32 /dev/urandom | base64 | tr '+/' '-_' > "$(SECRETS)/mutirao_encryption_keys"
+	@test -e "$(SECRETS)/openai_api_key" || : > "$(SECRETS)/openai_api_key"
+	@# Containers read them as users of their own; the folder keeps everybody else out.
+	@chmod 700 "$(SECRETS)" && chmod 644 "$(SECRETS)"/*
+	@echo "The secrets are in $(SECRETS); the password of admin is in $(SECRETS)/admin_password."
 
 .venv/.python:
 	@test -n "$(PYTHON)" || { echo "Mutirão needs Python 3.11 or newer; none was found. Install one, or name it: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }

@@ -8,7 +8,10 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         # `schema` registers itself with drf-spectacular.
-        from accounts import audit, schema  # noqa: F401
+        from accounts import audit, portable, pruning, schema  # noqa: F401
+
+        pruning.register_rules()
+        portable.register_kinds()
 
         audit.register_verb("api_key.issue", _("issued an API key"))
         audit.register_verb("api_key.revoke", _("revoked an API key"))

@@ -11,5 +11,8 @@ class GatewayConfig(AppConfig):
         from agents.definitions.validators import register_model_validator
         from agents.gateway.exceptions import GatewayError
         from agents.gateway.providers import validate_model_name
+        from agents.gateway.pruning import register_rules
+
+        register_rules()
 
         register_model_validator(validate_model_name, raises=GatewayError)

@@ -8,7 +8,10 @@ class MemoryConfig(AppConfig):
     verbose_name = _("Conversations")
 
     def ready(self) -> None:
+        from agents.memory.pruning import register_rules
         from agents.memory.services import store_reply
         from agents.tasks import hooks
+
+        register_rules()
 
         hooks.on_finished(store_reply)

@@ -9,6 +9,9 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
+        from agents.tasks import pruning
+
+        pruning.register_rules()
 
         audit.register_verb("task.cancel", _("cancelled a task"))
         audit.register_verb("task.retry", _("retried a task"))

@@ -90,7 +90,7 @@ class Home:
         wanted.setdefault("MUTIRAO_HTTPS", "0")
         if wanted == known:
             return False
-        self._write(wanted)
+        self.write_environment(wanted)
         return True
 
     def embedded_valkey(self, environ: Mapping[str, str]) -> EmbeddedValkey | None:
@@ -111,7 +111,8 @@ class Home:
         port = parts.port if is_free(parts.port) else free_port()
         return EmbeddedValkey(directory, port=port, password=parts.password)
 
-    def _write(self, values: Mapping[str, str]) -> None:
+    def write_environment(self, values: Mapping[str, str]) -> None:
+        """Puts a new environment file in the place of the old one, readable by its owner alone."""
         draft = self.environment_file.with_suffix(".new")
         draft.unlink(missing_ok=True)
         draft.touch(mode=0o600)

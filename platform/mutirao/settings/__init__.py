@@ -12,5 +12,6 @@ from mutirao.settings.database import *  # noqa: F403
 from mutirao.settings.logging import *  # noqa: F403
 from mutirao.settings.models import *  # noqa: F403
 from mutirao.settings.pages import *  # noqa: F403
+from mutirao.settings.pruning import *  # noqa: F403
 from mutirao.settings.redis import *  # noqa: F403
 from mutirao.settings.sign_in import *  # noqa: F403

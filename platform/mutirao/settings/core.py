@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mutirao.settings.environment import BASE_DIR, MUTIRAO_HOME, env
 
 # Only for commands that need no secret (makemigrations, collectstatic, type checking). The system checks refuse
@@ -100,7 +102,8 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = MUTIRAO_HOME / "static"
+# In an image they are collected while it is built, beside the code.
+STATIC_ROOT = Path(env("MUTIRAO_STATIC_ROOT", default=str(MUTIRAO_HOME / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 
 # A body larger than this is refused with 413 before it is parsed.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from mutirao.secret_files import with_password
 from mutirao.settings.environment import MUTIRAO_HOME, env
 
-DATABASE_URL: str = env("DATABASE_URL", default=f"sqlite:///{MUTIRAO_HOME / 'mutirao.sqlite3'}")
+# The password may come apart from the address, as a secret of its own (DATABASE_PASSWORD_FILE).
+DATABASE_URL: str = with_password(
+    env("DATABASE_URL", default=f"sqlite:///{MUTIRAO_HOME / 'mutirao.sqlite3'}"), env("DATABASE_PASSWORD", default="")
+)
 
 
 def _database(url: str) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from mutirao.secret_files import with_password
 from mutirao.settings.environment import env
 
 # `make up` writes this into the environment file; elsewhere it has to be set. An empty one is refused by a check.
-REDIS_URL: str = env("REDIS_URL", default="")
+# The password may come apart from the address (REDIS_PASSWORD_FILE).
+REDIS_URL: str = with_password(env("REDIS_URL", default=""), env("REDIS_PASSWORD", default=""))
 # Everything Mutirão keeps in Redis starts with this, so that one server can serve several installations.
 REDIS_PREFIX: str = env("MUTIRAO_REDIS_PREFIX", default="mutirao")
 

@@ -1,0 +1,14 @@
+"""How long things are kept, in days; 0 keeps them for ever. `manage.py prune` deletes what is older."""
+
+from __future__ import annotations
+
+from mutirao.settings.environment import env
+
+# Tasks that have ended, with their attempts, events and saved steps.
+KEEP_TASKS_DAYS: int = env.int("MUTIRAO_KEEP_TASKS_DAYS", default=90)
+KEEP_SPANS_DAYS: int = env.int("MUTIRAO_KEEP_SPANS_DAYS", default=30)
+# What was spent is wanted longer than what was said.
+KEEP_MODEL_CALLS_DAYS: int = env.int("MUTIRAO_KEEP_MODEL_CALLS_DAYS", default=400)
+KEEP_CELERY_RESULTS_DAYS: int = env.int("MUTIRAO_KEEP_CELERY_RESULTS_DAYS", default=7)
+# Conversations belong to people: they stay unless the installation says otherwise.
+KEEP_CONVERSATIONS_DAYS: int = env.int("MUTIRAO_KEEP_CONVERSATIONS_DAYS", default=0)
