@@ -22,9 +22,10 @@ from agents.runtime.saver import DjangoSaver
 from agents.runtime.translation import input_of, result_of
 from agents.tasks.data import Claim, NewEvent, Usage
 from agents.tasks.exceptions import LeaseLost
+from agents.tasks.measuring import parent_of
 from agents.tasks.services import append_events
 from telemetry.models import Span
-from telemetry.spans import span, trace
+from telemetry.spans import attempt_span_id, span, trace
 
 logger = structlog.get_logger(__name__)
 
@@ -51,8 +52,9 @@ def execute(claim: Claim, control: RunControl) -> RunResult:
     with ExitStack() as stack:
         stack.callback(release_connections)
         stack.callback(run.settle)
-        stack.enter_context(trace(claim.trace_id, task_id=claim.task_id))
-        stack.enter_context(span(Span.Kind.TASK, run.version.slug, attempt=claim.fence))
+        stack.enter_context(trace(claim.trace_id, task_id=claim.task_id, parent_id=parent_of(claim)))
+        span_id = attempt_span_id(claim.task_id, claim.fence)
+        stack.enter_context(span(Span.Kind.TASK, run.version.slug, span_id=span_id, attempt=claim.fence))
         stack.enter_context(current(run))
         return _execute(run)
 

@@ -11,4 +11,6 @@ from mutirao.settings.core import *  # noqa: F403
 from mutirao.settings.database import *  # noqa: F403
 from mutirao.settings.logging import *  # noqa: F403
 from mutirao.settings.models import *  # noqa: F403
+from mutirao.settings.prometheus import *  # noqa: F403
 from mutirao.settings.redis import *  # noqa: F403
+from mutirao.settings.sentry import *  # noqa: F403
