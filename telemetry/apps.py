@@ -5,3 +5,8 @@ from django.utils.translation import gettext_lazy as _
 class TelemetryConfig(AppConfig):
     name = "telemetry"
     verbose_name = _("Telemetry")
+
+    def ready(self) -> None:
+        from telemetry import jobs
+
+        jobs.connect()

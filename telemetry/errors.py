@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
+from telemetry import farewell
 from telemetry.context import ids
 from telemetry.masking import masked
 
@@ -65,6 +66,7 @@ def start(*, dsn: str, environment: str, release: str) -> None:
         shutdown_timeout=SECONDS_TO_SEND,
         before_send=before_send,
     )
+    farewell.register("sentry", lambda: sentry_sdk.flush(timeout=SECONDS_TO_SEND))
 
 
 def before_send(event: Event, hint: Hint) -> Event | None:
@@ -102,10 +104,3 @@ def report_error(error: BaseException, **details: object) -> None:
             scope.capture_exception(error)
     except Exception:
         logger.exception("error_not_reported")
-
-
-def send_the_rest() -> None:
-    """Before a process ends without Python's own farewell."""
-    sentry = sys.modules.get("sentry_sdk")
-    if sentry is not None:
-        sentry.flush(timeout=SECONDS_TO_SEND)

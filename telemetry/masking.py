@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 MASK = "[masked]"
-# Deeper or longer than this nobody reads a log line; it also ends circular structures.
-DEEPEST = 8
-MOST_ITEMS = 200
+# What is deeper or longer is cut: nobody reads it, and a structure may contain itself.
+DEEPEST = 24
+MOST_ITEMS = 1_000
 # Shorter values of the environment would mask ordinary words.
 SHORTEST_KNOWN_SECRET = 8
 

@@ -19,6 +19,7 @@ from agents.runtime.graphs import Graph, graph_of
 from agents.runtime.pieces import MODES, Part, events_of
 from agents.runtime.run import Run, current
 from agents.runtime.saver import DjangoSaver
+from agents.runtime.tracing import tracers_of
 from agents.runtime.translation import input_of, result_of
 from agents.tasks.data import Claim, NewEvent, Usage
 from agents.tasks.exceptions import LeaseLost
@@ -96,7 +97,7 @@ def _parts(run: Run, graph: Graph) -> Generator[Part, None, None]:
     config: RunnableConfig = {
         "configurable": {"thread_id": str(claim.task_id)},
         "recursion_limit": claim.limits.steps,
-        "callbacks": [RunCallbacks(run)],
+        "callbacks": [RunCallbacks(run), *tracers_of(run)],
     }
     resumed = saver.get_tuple(config) if claim.fence > 1 else None
     if resumed is None:

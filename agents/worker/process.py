@@ -18,6 +18,7 @@ from agents.runtime.housekeeping import forget_finished
 from agents.tasks import services as tasks
 from agents.worker.keeper import Keeper
 from agents.worker.models import WorkerProcess
+from telemetry.farewell import send_the_rest
 from telemetry.spans import flush_spans
 
 logger = structlog.get_logger(__name__)
@@ -60,6 +61,7 @@ class Worker:
         """Leaves nothing behind."""
         self._over.set()
         flush_spans()
+        send_the_rest()
         WorkerProcess.objects.filter(name=self.name).delete()
         close_connections()
 

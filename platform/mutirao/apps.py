@@ -9,7 +9,9 @@ class MutiraoConfig(AppConfig):
 
     def ready(self) -> None:
         # Registers the system checks.
-        from mutirao import checks  # noqa: F401
+        from mutirao import checks, measures  # noqa: F401
+
+        measures.register()
 
 
 class AdminConfig(admin_apps.AdminConfig):
