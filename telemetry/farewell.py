@@ -17,9 +17,7 @@ def register(name: str, send: Callable[[], object]) -> None:
 
 def send_the_rest(*, within: float = SECONDS) -> None:
     """Lets everybody deliver at the same time; after so many seconds the process goes on without them."""
-    threads = [
-        threading.Thread(target=send, name=f"farewell-{name}", daemon=True) for name, send in _senders.items()
-    ]
+    threads = [threading.Thread(target=send, name=f"farewell-{name}", daemon=True) for name, send in _senders.items()]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -67,6 +67,7 @@ def configure(*, level: str, as_json: bool) -> dict[str, Any]:
             "django.server": {"level": "WARNING"},
             # Every bell would be three lines; what goes wrong with a job is a warning or an error.
             "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
             "django_structlog": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
         },

@@ -18,15 +18,20 @@ MOST_ITEMS = 1_000
 # Shorter values of the environment would mask ordinary words.
 SHORTEST_KNOWN_SECRET = 8
 
-_NAMES = r"(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|authorization|cookie|credential)s?"
+_NAMES = (
+    r"(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|authorization|cookie|credential)s?"
+)
 SECRET_NAMES = re.compile(rf"{_NAMES}$", re.IGNORECASE)
+# A text is often somebody's repr of another: there a line break is a backslash and an n, and quotes have backslashes.
+_BEGINNING = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
+_PREFIXES = r"(?:mut_[a-z0-9]{4,}_|sk-|eyJ|gh[pousr]_|github_pat_|xox[abpr]-|lsv2_|hf_|AIza|AKIA)"
 SECRET_VALUES = re.compile(
-    r"(?<![A-Za-z0-9])(?:mut_[a-z0-9]{4,}_|sk-|eyJ|gh[pousr]_|github_pat_|xox[abpr]-|lsv2_|hf_|AIza|AKIA)"
-    r"[A-Za-z0-9_\-.]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    rf"{_BEGINNING}{_PREFIXES}[A-Za-z0-9_\-.]{{8,}}"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|(?<=Bearer )(?=\S*\d)[A-Za-z0-9._~+/=\-]{12,}"
 )
-SECRET_ASSIGNMENTS = re.compile(
-    rf"""({_NAMES}["']?\s*[=:]\s*)("[^"]*"|'[^']*'|(?:Bearer\s+|Basic\s+)?[^\s"',;)}}\]]+)""", re.IGNORECASE
-)
+_VALUES = r"""(?!\[masked\])(\\*"[^"]*"|\\*'[^']*'|(?:Bearer\s+|Basic\s+)?[^\s"',;)}\]\\]+)"""
+SECRET_ASSIGNMENTS = re.compile(rf"""({_NAMES}(?:\\*["'])?\s*[=:]\s*){_VALUES}""", re.IGNORECASE)
 _SECRET_VARIABLE = re.compile(r"(KEY|KEYS|TOKEN|SECRET|PASSWORD|DSN)$")
 _HARMLESS = (bool, int, float, Decimal, UUID, date, time, timedelta, type(None))
 

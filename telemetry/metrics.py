@@ -35,9 +35,7 @@ REQUEST_SECONDS = Histogram(
 TASKS_SUBMITTED = Counter("mutirao_tasks_submitted", "Tasks accepted.", ["agent"])
 TASKS_STARTED = Counter("mutirao_tasks_started", "Attempts begun; a task may have several.", ["agent"])
 TASKS_FINISHED = Counter("mutirao_tasks_finished", "Tasks that have ended.", ["agent", "status"])
-ATTEMPT_SECONDS = Histogram(
-    "mutirao_attempt_seconds", "How long attempts run.", ["agent", "outcome"], buckets=SLOW
-)
+ATTEMPT_SECONDS = Histogram("mutirao_attempt_seconds", "How long attempts run.", ["agent", "outcome"], buckets=SLOW)
 ATTEMPTS_RUNNING = Gauge(
     "mutirao_attempts_running", "Attempts that run in living workers.", ["agent"], multiprocess_mode="livesum"
 )
@@ -112,7 +110,7 @@ def forget_the_dead(directory: Path) -> None:
     for file in directory.glob("gauge_live*.db"):
         found = _LIVE_FILE.match(file.name)
         if found is not None and not _is_alive(int(found[1])):
-            mark_process_dead(int(found[1]), str(directory))
+            mark_process_dead(int(found[1]), str(directory))  # type: ignore[no-untyped-call]
 
 
 def _is_alive(pid: int) -> bool:

@@ -1,8 +1,8 @@
 """Runs as LangSmith sees them, when LANGSMITH_TRACING is on: with our ids, without secrets, and never in the way.
 
 LangSmith's client queues in memory, sends from threads of its own, and drops what does not fit; a server that is away
-costs a run nothing. LangChain's own switch is kept off (settings/langsmith.py), because the client it would make masks
-nothing.
+costs a run nothing. The same variables switch LangChain's own tracing on, whose client would mask nothing: so ours is
+made the process's only one before anything runs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import langsmith
 from django.conf import settings
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.langchain import LangChainTracer
@@ -38,9 +39,20 @@ class MaskingClient(Client):
         super().update_run(run_id, **_masked_parts(kwargs))
 
 
+def start() -> None:
+    """Once in a process that runs agents: from here on whatever LangChain traces goes through our client."""
+    if is_on():
+        langsmith.configure(client=client())
+
+
+def is_on() -> bool:
+    """Whether runs are traced."""
+    return bool(settings.LANGSMITH_TRACING and settings.LANGSMITH_HAS_KEY)
+
+
 def tracers_of(run: Run) -> list[BaseCallbackHandler]:
     """What traces this run; nothing while LangSmith is off."""
-    if not (settings.LANGSMITH_TRACING and settings.LANGSMITH_HAS_KEY):
+    if not is_on():
         return []
     claim = run.claim
     ids = {

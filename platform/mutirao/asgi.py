@@ -18,7 +18,6 @@ from foundation.asgi import Handler, Receive, Scope, Send  # noqa: E402
 from telemetry.flushing import flusher  # noqa: E402
 
 
-
 async def _start() -> None:
     await hub.start()
     flusher.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce, Greatest
@@ -42,10 +42,19 @@ def queues() -> Iterator[Metric]:
     yield from (depth, later, age)
 
 
+def oldest_due(moment: datetime) -> float:
+    """For how many seconds the task that has waited longest might have run; zero when none waits."""
+    since = Greatest("created_at", Coalesce("not_before", "created_at"))
+    oldest: datetime | None = Task.objects.due(moment).aggregate(oldest=Min(since))["oldest"]
+    return (moment - oldest).total_seconds() if oldest else 0.0
+
+
 def leases() -> Iterator[Metric]:
     """How many tasks run, and how many of them under a lease that is over."""
     over = Q(lease_expires_at__lt=now())
-    found = Task.objects.filter(status=Status.RUNNING).aggregate(held=Count("pk", filter=~over), over=Count("pk", filter=over))
+    found = Task.objects.filter(status=Status.RUNNING).aggregate(
+        held=Count("pk", filter=~over), over=Count("pk", filter=over)
+    )
     gauge = GaugeMetricFamily("mutirao_leases", "Running tasks by the state of their lease.", labels=["state"])
     for state in ("held", "over"):
         gauge.add_metric([state], found[state])
@@ -55,7 +64,7 @@ def leases() -> Iterator[Metric]:
 def workers() -> Iterator[Metric]:
     """Which workers have shown a sign of life in the last 30 seconds, and how much each can do at a time."""
     alive_since = now() - ALIVE
-    up = GaugeMetricFamily("mutirao_worker_up", "1 for a worker that lives, 0 for one that is missing.", labels=["worker"])
+    up = GaugeMetricFamily("mutirao_worker_up", "1 for a worker that lives, 0 for a missing one.", labels=["worker"])
     threads = GaugeMetricFamily("mutirao_worker_threads", "Tasks a living worker runs at a time.", labels=["worker"])
     for name, polled_at, count in WorkerProcess.objects.values_list("name", "polled_at", "threads"):
         is_alive = polled_at >= alive_since

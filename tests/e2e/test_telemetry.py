@@ -7,16 +7,18 @@ import os
 import subprocess
 import sys
 import threading
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mutirao.embedded import free_port
-from tests.site import ROOT, Site, base_environ
+from tests.site import ROOT, Site, base_environ, running
+from tests.telemetry.ingest import ingest
 
 TASKS = "/api/v1/tasks"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -26,18 +28,18 @@ FULL_SIZE = os.environ.get("MUTIRAO_FULL_SIZE") == "1"
 REQUESTS, SUBMITTED = (1_000, 200) if FULL_SIZE else (100, 20)
 
 
-def metrics_of(site: Site) -> Counter[tuple[str, ...]]:
+def metrics_of(site: Site) -> dict[tuple[str, ...], float]:
     """(sample, label values in the order of their names) → value."""
     status, text = site.request("GET", "/metrics")
     assert status == 200, text
-    found: Counter[tuple[str, ...]] = Counter()
+    found: dict[tuple[str, ...], float] = defaultdict(float)
     for family in text_string_to_metric_families(text.decode() if isinstance(text, bytes) else text):
         for sample in family.samples:
             found[(sample.name, *(value for _, value in sorted(sample.labels.items())))] += sample.value
     return found
 
 
-def total(found: Counter[tuple[str, ...]], name: str, *values: str) -> int:
+def total(found: Mapping[tuple[str, ...], float], name: str, *values: str) -> int:
     """The sum of a sample over all label sets that contain these values."""
     return int(sum(value for key, value in found.items() if key[0] == name and set(values) <= set(key[1:])))
 
@@ -88,7 +90,7 @@ def _send(site: Site, count: int, statuses: list[int], make: Any) -> None:
 @pytest.mark.queueing
 def test_the_metrics_of_two_webs_and_two_workers_are_exactly_what_was_sent(own_site: Site) -> None:
     with second_pair(own_site) as other:
-        before = metrics_of(own_site)
+        before = after = metrics_of(own_site)
         statuses: list[int] = []
 
         def reads(_number: int) -> tuple[Any, ...]:
@@ -114,7 +116,6 @@ def test_the_metrics_of_two_webs_and_two_workers_are_exactly_what_was_sent(own_s
             after = metrics_of(other)
             return grown("mutirao_tasks_finished_total") == SUBMITTED
 
-        after = before
         own_site.wait(all_done, within=120)
         routes = ("api/v1/me", "api/v1/tasks")
         assert sum(grown("mutirao_requests_total", route) for route in routes) == REQUESTS
@@ -219,3 +220,99 @@ def test_a_killed_worker_leaves_two_attempts_in_one_story(own_site: Site) -> Non
     assert total(figures, "mutirao_tasks_finished_total", "traveller", "succeeded") == 1
     # The dead worker's gauge went with it.
     assert total(figures, "mutirao_attempts_running") == 0
+
+
+# Ten secrets as they stand in real texts; what is between the marks may be nowhere outside the platform.
+CANARIES = [f"canary{number}x7Qm2Zr9" for number in range(10)]
+SAID = "\n".join(
+    form.format(secret)
+    for form, secret in zip(
+        [
+            "api_key={}",
+            "Authorization: Bearer {}",
+            "postgres://user:{}@db.example/x",
+            '{{"password": "{}"}}',
+            "mut_ab12cd34_{}",
+            "sk-{}",
+            "eyJhbGciOiJIUzI1NiJ9.{}.signature",
+            "{{'credentials': '{}'}}",
+            "the value itself: {}",
+            "ghp_{}",
+        ],
+        CANARIES,
+        strict=True,
+    )
+)
+
+
+@contextmanager
+def _watched(tmp_path: Path, **environ: str) -> Iterator[Site]:
+    more = {
+        "MUTIRAO_APPS": "tests.parts,tests.telemetry.leaky", "MUTIRAO_ALLOW_SCRIPTED_MODELS": "1",
+        "OPENAI_API_KEY": CANARIES[8], "LANGSMITH_TRACING": "true", "LANGSMITH_API_KEY": "lsv2_pt_of_this_test_0000",
+    }  # fmt: skip
+    with running(tmp_path, **more, **environ) as site:
+        site.make_key()
+        yield site
+
+
+def _say(site: Site, text: str, **options: Any) -> dict[str, Any]:
+    conversation = site.request("POST", "/api/v1/conversations", {"agent": "leaky"})[1]
+    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "X_Request_ID": "a-request-of-this-test", "Prefer": "wait=60"}
+    path = f"/api/v1/conversations/{conversation['id']}/messages"
+    status, posted = site.request("POST", path, {"text": text, **options}, **headers)
+    assert status == 200, posted
+    task: dict[str, Any] = posted["task"]
+    return task
+
+
+def test_sentry_and_langsmith_carry_the_ids_of_the_story_and_none_of_ten_secrets(tmp_path: Path) -> None:
+    with (
+        ingest() as sentry,
+        ingest() as langsmith,
+        _watched(tmp_path, SENTRY_DSN=sentry.dsn, LANGSMITH_ENDPOINT=langsmith.url) as site,
+    ):
+        task = _say(site, f"please fail\n{SAID}", max_attempts=2)
+        assert task["status"] == "failed"
+        me = site.request("GET", "/api/v1/me")[1]["id"]
+        ids = {
+            "request_id": "a-request-of-this-test", "task_id": task["id"], "trace_id": TRACE,
+            "user_id": me, "agent": "leaky",
+        }  # fmt: skip
+        site.wait(sentry.events)
+        # Two attempts, and in each the graph, the node and the model.
+        site.wait(lambda: sum("end_time" in run for run in langsmith.runs().values()) >= 6)
+        spans = _spans(site, TRACE)
+
+    events, runs = sentry.events(), langsmith.runs()
+    # Tried twice, reported once.
+    assert len(events) == 1
+    assert {name: events[0]["tags"][name] for name in ids} == ids
+    assert events[0]["exception"]["values"][-1]["type"] == "RuntimeError"
+    assert [span["attributes"]["attempt"] for span in spans if span["kind"] == "task"] == [1, 2]
+    for run in runs.values():
+        assert {name: run["extra"]["metadata"][name] for name in ids} == ids
+    roots = [run for run in runs.values() if not run.get("parent_run_id")]
+    assert sorted(run["extra"]["metadata"]["attempt"] for run in roots) == ["1", "2"]
+    assert {run["run_type"] for run in runs.values()} == {"chain", "llm"}
+    leaking = [line for line in _json_lines(site) if line["event"] == "leaking"]
+    assert [{name: line[name] for name in ids} for line in leaking] == [ids, ids]
+    # What was masked was there.
+    for text in (sentry.everything, langsmith.everything, json.dumps(leaking)):
+        assert "[masked]" in text
+        assert "please fail" in text
+    said = {"sentry": sentry.everything, "langsmith": langsmith.everything, "logs": "\n".join(site.lines)}
+    assert {name: [each for each in CANARIES if each in text] for name, text in said.items()} == {
+        "sentry": [], "langsmith": [], "logs": [],
+    }  # fmt: skip
+
+
+def test_sentry_and_langsmith_that_are_away_change_nothing(tmp_path: Path) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    with _watched(tmp_path, SENTRY_DSN=f"http://public@{nobody}/7", LANGSMITH_ENDPOINT=f"http://{nobody}") as site:
+        assert _say(site, "bom dia")["status"] == "succeeded"
+        assert _say(site, "please fail", max_attempts=1)["error"] == {"type": "RuntimeError", "message": "please fail"}
+        findings = json.loads(site.manage("doctor", "--json").stdout)["findings"]
+        unreachable = {found["subject"]: found["level"] for found in findings if found["level"] != "ok"}
+        assert {"sentry": "warning", "langsmith": "warning"}.items() <= unreachable.items()
+        assert site.stop() == 0

@@ -148,7 +148,7 @@ class Platform:
 
     def _worker(self) -> list[str]:
         return [
-            sys.executable, "-m", "celery", "-A", "mutirao", "worker",
+            sys.executable, "-m", "celery", "--quiet", "-A", "mutirao", "worker",
             "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS),
             "--queues", ",".join(broker_queue(queue) for queue in settings.WORKER_QUEUES),
             "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
