@@ -40,3 +40,6 @@ else:
 METRICS_ALLOW: list[str] = env.list("MUTIRAO_METRICS_ALLOW", default=[])
 METRICS_TOKEN: str = _secret("MUTIRAO_METRICS_TOKEN")
 METRICS_TOKEN_FILE: str = env("MUTIRAO_METRICS_TOKEN_FILE", default="")
+# A worker serves its own figures when it has a port: in a container where no web process reads its files.
+WORKER_METRICS_HOST: str = env("MUTIRAO_WORKER_METRICS_HOST", default="127.0.0.1")
+WORKER_METRICS_PORT: int = env.int("MUTIRAO_WORKER_METRICS_PORT", default=0)
