@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,8 @@ from mutirao.findings import Finding, Level
 from tests.telemetry.ingest import ingest
 
 
-def _only(found: Any) -> Finding:
-    [finding] = [*found]
-    assert isinstance(finding, Finding)
+def _only(found: Iterator[Finding]) -> Finding:
+    [finding] = found
     assert finding.advice or finding.level is Level.OK
     return finding
 
