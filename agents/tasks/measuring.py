@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
+from django.db import DatabaseError
+
 from agents.definitions.exceptions import UnknownAgent
 from agents.definitions.services import agent_version_data
 from agents.tasks.data import Claim
@@ -16,10 +18,10 @@ UNKNOWN_AGENT = "unknown"
 
 
 def slug_of(version_id: uuid.UUID) -> str:
-    """The agent's slug, as a label."""
+    """The agent's slug, as a label; never raises for a database that is away."""
     try:
         return agent_version_data(version_id).slug
-    except UnknownAgent:
+    except (UnknownAgent, DatabaseError):
         return UNKNOWN_AGENT
 
 

@@ -15,9 +15,9 @@ from telemetry import metrics
 
 logger = structlog.get_logger(__name__)
 
-# How an attempt ends that has nothing more to say about its task.
+# What an attempt ends with that has left its task in no status of its own: another has it, or its end was not written.
 LOST = "lease_lost"
-DONE = "done"
+NOT_WRITTEN = "not_written"
 
 
 @dataclass(slots=True)
@@ -25,9 +25,10 @@ class Story:
     """One attempt; `outcome` is the status in which it leaves the task."""
 
     agent: str
-    outcome: str = DONE
+    outcome: str = NOT_WRITTEN
     started: float = field(default_factory=time.perf_counter)
 
+    @metrics.harmless
     def lost(self) -> None:
         """The task has meanwhile gone to another attempt."""
         self.outcome = LOST
