@@ -49,7 +49,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     LOG_FORMAT=json
 # Needs no secret: none is in any layer.
 RUN python -m compileall -q platform accounts agents telemetry \
- && python manage.py collectstatic --noinput --verbosity 0
+ && MUTIRAO_HOME=/tmp/home python manage.py collectstatic --noinput --verbosity 0 \
+ && rm -r /tmp/home
 USER 10001:10001
 EXPOSE 8000
 # Of the web process; a worker's is `python manage.py worker_alive` (compose.yaml).

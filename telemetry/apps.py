@@ -7,6 +7,8 @@ class TelemetryConfig(AppConfig):
     verbose_name = _("Telemetry")
 
     def ready(self) -> None:
+        from telemetry import jobs
         from telemetry.pruning import register_rules
 
+        jobs.connect()
         register_rules()

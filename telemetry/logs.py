@@ -1,59 +1,56 @@
-"""Logging for every process: structlog over the standard library, secrets masked."""
+"""Logging for every process: structlog over the standard library, ids on every line, secrets masked."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 from structlog.typing import Processor
 
-SECRET_NAMES = re.compile(r"(password|secret|token|api_?key|authorization|cookie|credential)s?$", re.IGNORECASE)
-SECRET_VALUES = re.compile(r"(mut_[a-z0-9]{4,}_|sk-|eyJ)[A-Za-z0-9_\-.]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
-SECRET_ASSIGNMENTS = re.compile(
-    r"""((?:password|secret|token|api_?key|authorization|cookie|credential)s?["']?\s*[=:]\s*)"""
-    r"""("[^"]*"|'[^']*'|(?:Bearer\s+|Basic\s+)?[^\s"',;)}\]]+)""",
-    re.IGNORECASE,
-)
-MASK = "[masked]"
+from telemetry.context import add_user
+from telemetry.masking import MASK, learn_secrets, mask_text, masked
 
-
-def mask_text(text: str) -> str:
-    """The text without keys, JWTs, URL passwords, and what is assigned to a secret-sounding name."""
-    return SECRET_VALUES.sub(MASK, SECRET_ASSIGNMENTS.sub(rf"\1{MASK}", text))
+__all__ = ["MASK", "configure", "mask_secrets", "mask_text"]
 
 
 def mask_secrets(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replaces values under secret-sounding names, and keys, JWTs and URL passwords inside any text."""
+    """A structlog processor: masks values under secret-sounding names, and secrets inside any text, at any depth."""
     for name, value in event.items():
-        if SECRET_NAMES.search(name) and isinstance(value, str):
-            event[name] = MASK
-        elif isinstance(value, str):
-            event[name] = SECRET_VALUES.sub(MASK, value)
+        if not name.startswith("_"):
+            event[name] = masked(value, name=name)
     return event
 
 
 def configure(*, level: str, as_json: bool) -> dict[str, Any]:
     """Sets structlog up and returns Django's LOGGING."""
+    learn_secrets()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_user,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    last: list[Processor] = (
-        [structlog.processors.format_exc_info, mask_secrets, structlog.processors.JSONRenderer()]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
-        else [structlog.processors.format_exc_info, mask_secrets, structlog.dev.ConsoleRenderer(colors=False)]
+        else structlog.dev.ConsoleRenderer(colors=False)
     )
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        # The level first: a line that nobody wants costs nothing.
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    # Tracebacks become text before the masks, or they would pass them.
+    last = [structlog.processors.format_exc_info, mask_secrets, renderer]
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -68,7 +65,10 @@ def configure(*, level: str, as_json: bool) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django.server": {"level": "WARNING"},
+            # Every bell would be three lines; what goes wrong with a job is a warning or an error.
             "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "django_structlog": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
         },
     }

@@ -11,6 +11,7 @@ fails either.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 import uuid
@@ -73,6 +74,20 @@ def new_span_id() -> str:
     return secrets.token_hex(8)
 
 
+def request_span_id(trace_id: str, request_id: str) -> str:
+    """The span of this request, computable wherever both are known: its tasks name it as their parent."""
+    return _derived("request", trace_id, request_id)
+
+
+def attempt_span_id(task_id: uuid.UUID, fence: int) -> str:
+    """The span of this attempt, also for the process that finds it left behind."""
+    return _derived("attempt", str(task_id), str(fence))
+
+
+def _derived(*parts: str) -> str:
+    return hashlib.blake2b("/".join(parts).encode(), digest_size=8).hexdigest()
+
+
 def current_trace_id() -> str:
     """The running trace, or an empty string."""
     place = _place.get()
@@ -110,12 +125,13 @@ class OpenSpan:
         """Adds attributes (JSON values)."""
         self.attributes.update(attributes)
 
-    def end(self, *, error: BaseException | None = None) -> None:
+    def end(self, *, error: BaseException | None = None, failed: bool = False) -> None:
         """Records the span; with an error it counts as failed. What was current before is current again."""
         if error is not None:
             self.attributes["error"] = type(error).__name__
+            failed = True
         duration = time.perf_counter() - self.started
-        _pending.append(
+        record(
             SpanRecord(
                 trace_id=self.place.trace_id,
                 span_id=self.place.span_id,
@@ -123,7 +139,7 @@ class OpenSpan:
                 task_id=self.place.task_id,
                 kind=self.kind,
                 name=self.name,
-                status=Span.Status.OK if error is None else Span.Status.ERROR,
+                status=Span.Status.ERROR if failed else Span.Status.OK,
                 started_at=datetime.now(UTC) - timedelta(seconds=duration),
                 duration_ms=duration * 1000,
                 attributes=self.attributes,
@@ -133,7 +149,14 @@ class OpenSpan:
             _place.set(self.parent)
 
 
-def open_span(kind: str, name: str, *, parent: OpenSpan | None = None, **attributes: Any) -> OpenSpan | None:
+def record(ended: SpanRecord) -> None:
+    """Keeps a span that has ended until the next flush."""
+    _pending.append(ended)
+
+
+def open_span(
+    kind: str, name: str, *, parent: OpenSpan | None = None, span_id: str = "", **attributes: Any
+) -> OpenSpan | None:
     """Begins a span for code that has no `with` (callbacks), or gives None outside any trace. End it with
     `.end()`.
 
@@ -142,20 +165,20 @@ def open_span(kind: str, name: str, *, parent: OpenSpan | None = None, **attribu
     outer = parent.place if parent else _place.get()
     if outer is None:
         return None
-    place = _Place(outer.trace_id, outer.task_id, new_span_id())
+    place = _Place(outer.trace_id, outer.task_id, span_id or new_span_id())
     _place.set(place)
     return OpenSpan(place, outer, kind, name, attributes)
 
 
 @contextmanager
-def span(kind: str, name: str, **attributes: Any) -> Iterator[OpenSpan]:
+def span(kind: str, name: str, *, span_id: str = "", **attributes: Any) -> Iterator[OpenSpan]:
     """One timed piece of work; a kind of `Span.Kind`. Outside any trace it begins one of its own.
 
     An exception passes through and marks the span as failed.
     """
-    opened = open_span(kind, name, **attributes)
+    opened = open_span(kind, name, span_id=span_id, **attributes)
     if opened is None:
-        with trace(), span(kind, name, **attributes) as opened:
+        with trace(), span(kind, name, span_id=span_id, **attributes) as opened:
             yield opened
         return
     try:
@@ -184,23 +207,23 @@ def flush_spans() -> int:
     if not records:
         return 0
     try:
-        Span.objects.bulk_create([_row(record) for record in records], ignore_conflicts=True)
+        Span.objects.bulk_create([_row(ended) for ended in records], ignore_conflicts=True)
     except Exception:
         logger.exception("spans_not_written", spans=len(records))
         return 0
     return len(records)
 
 
-def _row(record: SpanRecord) -> Span:
+def _row(ended: SpanRecord) -> Span:
     return Span(
-        trace_id=record.trace_id,
-        span_id=record.span_id,
-        parent_id=record.parent_id,
-        task_id=record.task_id,
-        kind=record.kind,
-        name=record.name.replace("\x00", "")[:NAME_LENGTH],
-        status=record.status,
-        started_at=record.started_at,
-        duration_ms=record.duration_ms,
-        attributes=record.attributes,
+        trace_id=ended.trace_id,
+        span_id=ended.span_id,
+        parent_id=ended.parent_id,
+        task_id=ended.task_id,
+        kind=ended.kind,
+        name=ended.name.replace("\x00", "")[:NAME_LENGTH],
+        status=ended.status,
+        started_at=ended.started_at,
+        duration_ms=ended.duration_ms,
+        attributes=ended.attributes,
     )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django_prometheus.exports import ExportToDjangoView
 
 from telemetry import health
+from telemetry.access import may_read_metrics
+from telemetry.metrics import forget_the_dead, system_text
 
 
 async def healthz(_request: HttpRequest) -> JsonResponse:
@@ -25,6 +30,15 @@ def readyz(_request: HttpRequest) -> JsonResponse:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus' text format."""
+    """Prometheus' text format: the sum over all processes of this installation's folder, then the whole system.
+
+    For this machine, the networks of MUTIRAO_METRICS_ALLOW, and whoever has MUTIRAO_METRICS_TOKEN; 403 for the rest.
+    """
+    if not may_read_metrics(request):
+        return HttpResponse("Metrics are not for everyone.\n", status=403, content_type="text/plain; charset=utf-8")
+    if directory := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        forget_the_dead(Path(directory))
     response: HttpResponse = ExportToDjangoView(request)
+    response.content += system_text()
+    response["Cache-Control"] = "no-store"
     return response

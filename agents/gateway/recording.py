@@ -15,6 +15,7 @@ from agents.gateway.data import CallContext
 from agents.gateway.errors import clean
 from agents.gateway.models import ModelCall
 from agents.gateway.prices import cost_of
+from telemetry import metrics
 from telemetry.spans import current_span_id, current_trace_id
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Recording:
         self.context.meter.add(input_tokens=self._input_tokens, output_tokens=self._output_tokens, cost=cost)
         row = self._row(error)
         row.cost = cost
+        _count(row)
         row.is_estimate = not self._has_counts and (error is None or began)
         try:
             row.save(force_insert=True)
@@ -91,6 +93,20 @@ class Recording:
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._started) * 1000
+
+
+@metrics.harmless
+def _count(call: ModelCall) -> None:
+    """The same figures as the row's, for Prometheus."""
+    route = (call.provider, call.model)
+    metrics.MODEL_CALLS.labels(*route, str(call.outcome)).inc()
+    metrics.MODEL_SECONDS.labels(*route).observe(call.latency_ms / 1000)
+    if call.first_token_ms is not None:
+        metrics.FIRST_TOKEN_SECONDS.labels(*route).observe(call.first_token_ms / 1000)
+    metrics.TOKENS.labels(*route, "input").inc(call.input_tokens)
+    metrics.TOKENS.labels(*route, "output").inc(call.output_tokens)
+    if call.cost:
+        metrics.COST.labels(*route).inc(float(call.cost))
 
 
 def _outcome(error: BaseException | None) -> str:

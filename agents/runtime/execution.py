@@ -19,12 +19,14 @@ from agents.runtime.graphs import Graph, graph_of
 from agents.runtime.pieces import MODES, Part, events_of
 from agents.runtime.run import Run, current
 from agents.runtime.saver import DjangoSaver
+from agents.runtime.tracing import tracers_of
 from agents.runtime.translation import input_of, result_of
 from agents.tasks.data import Claim, NewEvent, Usage
 from agents.tasks.exceptions import LeaseLost
+from agents.tasks.measuring import parent_of
 from agents.tasks.services import append_events
 from telemetry.models import Span
-from telemetry.spans import span, trace
+from telemetry.spans import attempt_span_id, span, trace
 
 logger = structlog.get_logger(__name__)
 
@@ -51,8 +53,9 @@ def execute(claim: Claim, control: RunControl) -> RunResult:
     with ExitStack() as stack:
         stack.callback(release_connections)
         stack.callback(run.settle)
-        stack.enter_context(trace(claim.trace_id, task_id=claim.task_id))
-        stack.enter_context(span(Span.Kind.TASK, run.version.slug, attempt=claim.fence))
+        stack.enter_context(trace(claim.trace_id, task_id=claim.task_id, parent_id=parent_of(claim)))
+        span_id = attempt_span_id(claim.task_id, claim.fence)
+        stack.enter_context(span(Span.Kind.TASK, run.version.slug, span_id=span_id, attempt=claim.fence))
         stack.enter_context(current(run))
         return _execute(run)
 
@@ -94,7 +97,7 @@ def _parts(run: Run, graph: Graph) -> Generator[Part, None, None]:
     config: RunnableConfig = {
         "configurable": {"thread_id": str(claim.task_id)},
         "recursion_limit": claim.limits.steps,
-        "callbacks": [RunCallbacks(run)],
+        "callbacks": [RunCallbacks(run), *tracers_of(run)],
     }
     resumed = saver.get_tuple(config) if claim.fence > 1 else None
     if resumed is None:

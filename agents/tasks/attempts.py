@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from agents.tasks import bus, hooks, storage
+from agents.tasks import bus, hooks, measuring, storage
 from agents.tasks.data import NOTHING, Claim, Failure, Limits, NewEvent, Usage
 from agents.tasks.exceptions import LeaseLost
 from agents.tasks.models import Attempt, Status, TaskEvent
@@ -52,6 +52,7 @@ def claim(*, queues: Sequence[str], worker: str, celery_id: str = "") -> Claim |
         taken = _claim_of(found)
         event = NewEvent(TaskEvent.Kind.STATUS, {"status": Status.RUNNING.value}, storage.read_time(found["now"]))
         _publish(taken.task_id, taken.fence, found["last_event"], [event])
+        measuring.count_started(taken)
         return taken
     return None
 
@@ -249,6 +250,8 @@ def _end(claim: Claim, end: End, events: Sequence[NewEvent], said: dict[str, Any
             )
     # Whoever waits builds the finished task from this event: its time is the row's.
     _publish(claim.task_id, claim.fence, last, [*events, replace(last_event, at=at)])
+    if end.task.get("finished_at"):
+        transaction.on_commit(lambda: measuring.count_finished(claim.agent_version_id, said["status"]))
 
 
 def _write_end(claim: Claim, end: End, events: Sequence[NewEvent]) -> tuple[int, datetime]:

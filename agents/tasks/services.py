@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import ApiKey, User
 from agents.definitions.models import Agent, AgentVersion
-from agents.tasks import bus, hooks, inputs, storage, telling
+from agents.tasks import bus, hooks, inputs, measuring, storage, telling
 from agents.tasks.attempts import (
     Renewed,
     append_events,
@@ -32,6 +31,7 @@ from agents.tasks.data import Submitted
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition
 from agents.tasks.models import TERMINAL, Priority, Status, Task, TaskEvent
 from agents.tasks.sweeping import sweep
+from telemetry.spans import current_trace_id, new_trace_id
 
 __all__ = [
     "Renewed", "append_events", "cancel", "claim", "crash", "fail", "finish_cancelled", "hand_back", "renew", "retry",
@@ -112,7 +112,7 @@ def submit(
         limit_cost=spend.cost,
         last_event=1,
         told_at=now,
-        trace_id=trace_id or secrets.token_hex(16),
+        trace_id=trace_id or current_trace_id() or new_trace_id(),
         request_id=request_id,
     )
     return _accept(task)
@@ -138,6 +138,7 @@ def _accept(task: Task) -> Submitted:
     if storage.insert_task(task, first):
         task._state.adding = False
         transaction.on_commit(lambda: announce(task))
+        transaction.on_commit(lambda: measuring.count_submitted(task.agent_version.agent.slug))
         return Submitted(task=task, created=True)
     known = (
         Task.objects.select_related("agent_version__agent")
@@ -196,6 +197,7 @@ def _end_waiting(task: Task) -> None:
         hooks.run(hooks.Finished(task.pk, task.status, None, task.serial_key, task.agent_version_id))
     entry = bus.Entry(task.last_event, TaskEvent.Kind.STATUS, task.fence, now, data)
     transaction.on_commit(lambda: bus.publish(task.pk, [entry]))
+    transaction.on_commit(lambda: measuring.count_finished(task.agent_version_id, task.status))
 
 
 def retry(*, task: Task, actor: audit.Actor) -> Task:

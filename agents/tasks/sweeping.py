@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from agents.tasks import attempts, storage, telling
+from agents.tasks import attempts, measuring, storage, telling
 from agents.tasks.data import Claim, Limits, Swept, Usage
 from agents.tasks.exceptions import LeaseLost
 from agents.tasks.models import Attempt, Task
@@ -47,7 +47,15 @@ def _heal(task: Task, now: datetime) -> str:
         attempts.crash(claim=claim, crashes=task.crashes)
     except LeaseLost:
         return "alive"
+    _tell(claim)
     return "crashed"
+
+
+def _tell(claim: Claim) -> None:
+    """What the worker would have told, had it lived."""
+    begun = Attempt.objects.filter(task=claim.task_id, fence=claim.fence).values_list("started_at", flat=True).first()
+    if begun is not None:
+        measuring.tell_of_lost_attempt(claim, begun)
 
 
 def _tell_again(now: datetime) -> Counter[str]:

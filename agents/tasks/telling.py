@@ -9,6 +9,8 @@ from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
+from telemetry import metrics
+
 logger = structlog.get_logger(__name__)
 
 JOB = "agents.worker.run_next"
@@ -32,8 +34,15 @@ def tell(queue: str) -> bool:
     except (OperationalError, OSError) as error:
         _quiet_until = time.monotonic() + QUIET_SECONDS
         logger.warning("workers_not_told", queue=queue, error=str(error))
+        _count("failed")
         return False
+    _count("rung")
     return True
+
+
+@metrics.harmless
+def _count(outcome: str) -> None:
+    metrics.BELLS.labels(outcome).inc()
 
 
 def _send(queue: str) -> None:

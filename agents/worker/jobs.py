@@ -29,8 +29,10 @@ def run_next(self: Task[Any, Any], queue: str = "") -> dict[str, list[str]]:
 @worker_init.connect
 def load(**_signal: Any) -> None:
     """Before the first task: the slow imports, and the agents that this worker's code defines."""
+    from agents.runtime import tracing
     from agents.worker import runs  # noqa: F401
 
+    tracing.start()
     sync_agents()
 
 

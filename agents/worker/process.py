@@ -18,6 +18,8 @@ from agents.runtime.housekeeping import forget_finished
 from agents.tasks import services as tasks
 from agents.worker.keeper import Keeper
 from agents.worker.models import WorkerProcess
+from telemetry.farewell import send_the_rest
+from telemetry.serving import serve
 from telemetry.spans import flush_spans
 
 logger = structlog.get_logger(__name__)
@@ -43,6 +45,8 @@ class Worker:
     def start(self, *, queues: Sequence[str], threads: int) -> None:
         """Begins the rounds."""
         self.queues, self._threads = queues, threads
+        if settings.WORKER_METRICS_PORT:
+            serve(host=settings.WORKER_METRICS_HOST, port=settings.WORKER_METRICS_PORT)
         for name, seconds, work in (
             ("heartbeat", BEAT_SECONDS, self._beat),
             ("sweeper", settings.SWEEP_SECONDS, tasks.sweep),
@@ -60,6 +64,7 @@ class Worker:
         """Leaves nothing behind."""
         self._over.set()
         flush_spans()
+        send_the_rest()
         WorkerProcess.objects.filter(name=self.name).delete()
         close_connections()
 

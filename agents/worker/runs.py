@@ -16,9 +16,15 @@ from agents.tasks import services as tasks
 from agents.tasks import telling
 from agents.tasks.data import Claim
 from agents.tasks.exceptions import LeaseLost
+from agents.tasks.models import Status
 from agents.worker.keeper import Keeper
+from agents.worker.stories import story_of
+from telemetry.errors import report_error
 
 logger = structlog.get_logger(__name__)
+
+End = Callable[[], str]
+"""Ends an attempt; gives the status in which that leaves the task."""
 
 # One Celery execution runs this many tasks at most, so that its result row is written and its thread is shared.
 MOST_AT_ONCE = 20
@@ -44,18 +50,16 @@ def run_available(*, keeper: Keeper, queues: Sequence[str], worker: str, celery_
 
 def run(claim: Claim, keeper: Keeper) -> None:
     """One attempt, from claim to end. Never raises for what the agent does."""
-    structlog.contextvars.bind_contextvars(task_id=str(claim.task_id), request_id=claim.request_id)
-    try:
-        with keeper.keeping(claim) as control:
-            end = _attempt(claim, control)
-            _end_patiently(end)
-    except LeaseLost:
-        logger.warning("lease_lost", fence=claim.fence)
-    finally:
-        structlog.contextvars.unbind_contextvars("task_id", "request_id")
+    with story_of(claim) as story:
+        try:
+            with keeper.keeping(claim) as control:
+                end = _attempt(claim, control)
+                story.outcome = _end_patiently(end)
+        except LeaseLost:
+            story.lost()
 
 
-def _attempt(claim: Claim, control: RunControl) -> Callable[[], object]:
+def _attempt(claim: Claim, control: RunControl) -> End:
     """Runs the agent; gives how the attempt is to be ended. Raises LeaseLost."""
     try:
         done = execute(claim, control)
@@ -64,31 +68,55 @@ def _attempt(claim: Claim, control: RunControl) -> Callable[[], object]:
     except LeaseLost:
         raise
     except Exception as error:
-        failure = failure_of(error)
-        logger.warning("attempt_failed", error_type=failure.error_type, error=failure.message)
-        return lambda: tasks.fail(claim=claim, failure=failure, usage=control.usage)
-    return lambda: tasks.succeed(claim=claim, result=done.result, usage=done.usage, events=done.events)
+        return _failed(claim, control, error)
+    return _to(
+        Status.SUCCEEDED,
+        lambda: tasks.succeed(claim=claim, result=done.result, usage=done.usage, events=done.events),
+    )
 
 
-def _interrupted(claim: Claim, control: RunControl, stopped: RunInterrupted) -> Callable[[], object]:
+def _to(status: Status, end: Callable[[], object]) -> End:
+    """For an end that leaves the task in one status only."""
+
+    def ended() -> str:
+        end()
+        return status.value
+
+    return ended
+
+
+def _failed(claim: Claim, control: RunControl, error: Exception) -> End:
+    failure = failure_of(error)
+    logger.warning("attempt_failed", error_type=failure.error_type, error=failure.message)
+
+    def end() -> str:
+        status = tasks.fail(claim=claim, failure=failure, usage=control.usage)
+        # Once a task, not once an attempt.
+        if status == Status.FAILED:
+            report_error(error, fence=claim.fence)
+        return status
+
+    return end
+
+
+def _interrupted(claim: Claim, control: RunControl, stopped: RunInterrupted) -> End:
     match stopped.reason:
         case "cancelled":
-            return lambda: tasks.finish_cancelled(claim=claim, usage=control.usage)
+            return _to(Status.CANCELLED, lambda: tasks.finish_cancelled(claim=claim, usage=control.usage))
         case "deadline":
             return lambda: tasks.time_out(claim=claim, usage=control.usage)
         case "stopping":
-            return lambda: tasks.hand_back(claim=claim, usage=control.usage)
+            return _to(Status.QUEUED, lambda: tasks.hand_back(claim=claim, usage=control.usage))
     raise LeaseLost
 
 
-def _end_patiently(end: Callable[[], object]) -> None:
+def _end_patiently(end: End) -> str:
+    """The status that the attempt has left the task in."""
     for pause in PAUSES_BEFORE_ENDING_AGAIN:
         try:
-            end()
+            return end()
         except OperationalError as error:
             logger.warning("end_not_written", error=str(error), trying_again_in=pause)
             release_connections()
             time.sleep(pause)
-        else:
-            return
-    end()
+    return end()

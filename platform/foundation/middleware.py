@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
@@ -73,7 +73,19 @@ class PageLocaleMiddleware(PagesOnly, LocaleMiddleware): ...
 class PageCommonMiddleware(PagesOnly, CommonMiddleware): ...
 
 
-class PageCsrfMiddleware(PagesOnly, CsrfViewMiddleware): ...
+class PageCsrfMiddleware(PagesOnly, CsrfViewMiddleware):
+    """Django calls `process_view` for every view, in a thread of its own when the stack is asynchronous."""
+
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        if iscoroutinefunction(self):
+            self.process_view = self._aprocess_view  # type: ignore[assignment, method-assign]
+
+    async def _aprocess_view(self, request: HttpRequest, callback: Any, args: Any, kwargs: Any) -> Any:
+        if NO_PAGE.match(request.path):
+            return None
+        check = super().process_view
+        return await sync_to_async(check, thread_sensitive=True)(request, callback, args, kwargs)
 
 
 class PageAuthenticationMiddleware(PagesOnly, AuthenticationMiddleware): ...

@@ -8,8 +8,10 @@ class MutiraoConfig(AppConfig):
     verbose_name = "Mutirão"
 
     def ready(self) -> None:
-        # Registers the system checks, and what a worker does when it is ready.
-        from mutirao import checks, worker_metrics  # noqa: F401
+        # Registers the system checks.
+        from mutirao import checks, measures  # noqa: F401
+
+        measures.register()
 
 
 class AdminConfig(admin_apps.AdminConfig):

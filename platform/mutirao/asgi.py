@@ -15,8 +15,20 @@ from servestatic import ServeStaticASGI  # noqa: E402
 
 from agents.api import hub  # noqa: E402
 from foundation.asgi import Handler, Receive, Scope, Send  # noqa: E402
+from telemetry.flushing import flusher  # noqa: E402
 
-_django = Handler(on_start=hub.start, on_stop=hub.stop)
+
+async def _start() -> None:
+    await hub.start()
+    flusher.start()
+
+
+async def _stop() -> None:
+    await hub.stop()
+    flusher.stop()
+
+
+_django = Handler(on_start=_start, on_stop=_stop)
 _static = ServeStaticASGI(
     _django,
     root=str(settings.STATIC_ROOT) if settings.STATIC_ROOT.is_dir() else None,

@@ -20,6 +20,7 @@ from django.middleware.security import SecurityMiddleware
 from django.utils.module_loading import import_string
 
 from mutirao.settings.core import INSECURE_KEY
+from telemetry.access import networks
 
 Apps = Sequence[AppConfig] | None
 ENVIRONMENT = "environment"
@@ -93,6 +94,21 @@ def https(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
         return []
     hint = "Set MUTIRAO_HTTPS=1 and leave SECURE_HSTS_SECONDS above zero."
     return [CheckWarning("Cookies and pages are not kept to HTTPS.", hint=hint, id="mutirao.W002")]
+
+
+@register(ENVIRONMENT)
+def telemetry(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Who may read the metrics, and where errors and traces go, can be understood."""
+    found: list[CheckMessage] = []
+    try:
+        networks(tuple(settings.METRICS_ALLOW))
+    except ValueError as error:
+        found.append(_error(f"MUTIRAO_METRICS_ALLOW: {error}.", "For example 10.0.0.0/8,192.0.2.7.", 8))
+    if settings.SENTRY_PROBLEM:
+        found.append(_error("SENTRY_DSN is not a Sentry address.", "Copy it from the project's settings.", 10))
+    if settings.LANGSMITH_TRACING and not settings.LANGSMITH_HAS_KEY:
+        found.append(_error("LANGSMITH_TRACING is on without LANGSMITH_API_KEY.", "Set the key, or turn it off.", 11))
+    return found
 
 
 def _error(sentence: str, hint: str, number: int) -> Error:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from importlib.util import find_spec
 
 import redis
@@ -22,28 +20,20 @@ from agents.gateway.exceptions import GatewayError
 from agents.gateway.providers import validate_model_name
 from agents.tasks.models import Status, Task
 from agents.worker.models import WorkerProcess
+from mutirao import diagnosis_telemetry as watching
 from mutirao.celery import app
+from mutirao.findings import Finding, Level
+from mutirao.measures import oldest_due
 from mutirao.settings.environment import MUTIRAO_HOME
+from telemetry.masking import mask_text
 
 ALIVE_SECONDS = 30
 LATE_SECONDS = 60
-LOW_DISK_BYTES = 500_000_000
+VERY_LATE_SECONDS = 900
+LOW_DISK_BYTES = 2_000_000_000
+NO_DISK_BYTES = 500_000_000
 
-
-class Level(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `advice` says what to do when it is not ok."""
-
-    subject: str
-    level: Level
-    sentence: str
-    advice: str = ""
+__all__ = ["Finding", "Level", "diagnose"]
 
 
 def diagnose() -> list[Finding]:
@@ -52,9 +42,12 @@ def diagnose() -> list[Finding]:
     database = _careful("database", _database)
     found += database
     if all(finding.level is Level.OK for finding in database):
-        for subject, look in (("workers", _workers), ("tasks", _tasks), ("agents", _agents), ("models", _models)):
+        for subject, look in (
+            ("clocks", watching.clocks), ("workers", _workers), ("tasks", _tasks), ("agents", _agents),
+            ("models", _models),
+        ):  # fmt: skip
             found += _careful(subject, look)
-    return found
+    return [*found, *watching.metrics(), *watching.sentry(), *watching.langsmith()]
 
 
 def _careful(subject: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -62,7 +55,7 @@ def _careful(subject: str, look: Callable[[], Iterator[Finding]]) -> list[Findin
     try:
         return [*look()]
     except (DatabaseError, redis.RedisError, OSError) as error:
-        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        sentence = mask_text(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
         return [Finding(subject, Level.CRITICAL, f"It cannot be used: {sentence}", "Start it, or correct its address.")]
 
 
@@ -83,7 +76,8 @@ def _disk() -> Iterator[Finding]:
     if not MUTIRAO_HOME.is_dir():
         return
     free = shutil.disk_usage(MUTIRAO_HOME).free
-    level = Level.OK if free > LOW_DISK_BYTES else Level.CRITICAL
+    low = Level.WARNING if free > NO_DISK_BYTES else Level.CRITICAL
+    level = Level.OK if free > LOW_DISK_BYTES else low
     advice = "" if level is Level.OK else "Make room, or move MUTIRAO_HOME."
     yield Finding("disk", level, f"{free // 1_000_000:,} MB are free at {MUTIRAO_HOME}.", advice)
 
@@ -112,7 +106,8 @@ def _broker() -> Iterator[Finding]:
         with app.connection_for_write(connect_timeout=3) as broker:
             broker.ensure_connection(max_retries=1, timeout=3)
     except Exception as error:
-        sentence = f"The broker cannot be reached: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        reason = mask_text(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        sentence = f"The broker cannot be reached: {reason}"
         advice = "Start it, or correct CELERY_BROKER_URL. Tasks are still accepted, and start later."
         yield Finding("broker", Level.CRITICAL, sentence, advice)
     else:
@@ -120,7 +115,8 @@ def _broker() -> Iterator[Finding]:
 
 
 def _workers() -> Iterator[Finding]:
-    alive = WorkerProcess.objects.filter(polled_at__gte=timezone.now() - timedelta(seconds=ALIVE_SECONDS)).count()
+    since = timezone.now() - timedelta(seconds=ALIVE_SECONDS)
+    alive = WorkerProcess.objects.filter(polled_at__gte=since).count()
     if alive:
         yield Finding("workers", Level.OK, f"Workers alive: {alive}.")
     else:
@@ -128,14 +124,22 @@ def _workers() -> Iterator[Finding]:
             "workers", Level.CRITICAL, "No worker is alive.", "Start one: `make up`, or `celery -A mutirao worker`."
         )
 
+    missing = [*WorkerProcess.objects.filter(polled_at__lt=since).values_list("name", flat=True)[:5]]
+    if missing:
+        advice = "If they were stopped for good it is forgotten within a day; else look at their machines and logs."
+        yield Finding("workers", Level.WARNING, f"Not heard of for {ALIVE_SECONDS} s: {', '.join(missing)}.", advice)
+
 
 def _tasks() -> Iterator[Finding]:
     now = timezone.now()
     waiting = Task.objects.filter(status=Status.QUEUED)
     late = waiting.filter(created_at__lt=now - timedelta(seconds=LATE_SECONDS)).due(now).count()
     if late:
+        age = oldest_due(now)
+        level = Level.CRITICAL if age > VERY_LATE_SECONDS else Level.WARNING
         advice = "Add workers or threads (MUTIRAO_WORKER_THREADS), or look at what the running tasks do."
-        yield Finding("tasks", Level.WARNING, f"{late} tasks have been waiting for over a minute.", advice)
+        sentence = f"{late} tasks have been waiting for over a minute, the oldest for {age:.0f} s."
+        yield Finding("tasks", level, sentence, advice)
     lost = Task.objects.filter(
         status=Status.RUNNING, lease_expires_at__lt=now - timedelta(seconds=LATE_SECONDS)
     ).count()

@@ -124,7 +124,8 @@ def test_prometheus_asks_the_services_that_answer(compose: dict[str, Any]) -> No
     jobs = {job["job_name"]: job for job in _yaml("telemetry/prometheus/prometheus.yml")["scrape_configs"]}
     web, worker = jobs["mutirao-web"], jobs["mutirao-worker"]
     assert web["dns_sd_configs"][0]["names"] == ["web"]
-    assert web["authorization"]["credentials_file"] == "/run/secrets/metrics_token"
+    for job in (web, worker):
+        assert job["authorization"]["credentials_file"] == "/run/secrets/metrics_token"
     assert "metrics_token" in compose["services"]["prometheus"]["secrets"]
     port = compose["services"]["worker"]["environment"]["MUTIRAO_WORKER_METRICS_PORT"]
     assert worker["dns_sd_configs"][0] == {

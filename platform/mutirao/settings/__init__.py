@@ -9,9 +9,12 @@ from mutirao.settings.auth import *  # noqa: F403
 from mutirao.settings.celery import *  # noqa: F403
 from mutirao.settings.core import *  # noqa: F403
 from mutirao.settings.database import *  # noqa: F403
+from mutirao.settings.langsmith import *  # noqa: F403
 from mutirao.settings.logging import *  # noqa: F403
 from mutirao.settings.models import *  # noqa: F403
 from mutirao.settings.pages import *  # noqa: F403
+from mutirao.settings.prometheus import *  # noqa: F403
 from mutirao.settings.pruning import *  # noqa: F403
 from mutirao.settings.redis import *  # noqa: F403
+from mutirao.settings.sentry import *  # noqa: F403
 from mutirao.settings.sign_in import *  # noqa: F403

@@ -38,8 +38,6 @@ CELERY_RESULT_EXPIRES = 7 * 24 * 3600
 
 # How many tasks one worker process runs at a time.
 WORKER_THREADS: int = env.int("MUTIRAO_WORKER_THREADS", default=8)
-# Where a worker says what it counts, when no web process shares its host; 0: nowhere.
-WORKER_METRICS_PORT: int = env.int("MUTIRAO_WORKER_METRICS_PORT", default=0)
 WORKER_QUEUES: list[str] = env.list("MUTIRAO_WORKER_QUEUES", default=["interactive", "background"])
 # A lease lasts this long and is renewed three times within it.
 LEASE_SECONDS: int = env.int("MUTIRAO_LEASE_SECONDS", default=30)

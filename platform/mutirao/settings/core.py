@@ -62,6 +62,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "foundation.middleware.RequestIdMiddleware",
+    "telemetry.middleware.StoryMiddleware",
     "foundation.middleware.PageSecurityMiddleware",
     "foundation.middleware.PageSessionMiddleware",
     "foundation.middleware.PageLocaleMiddleware",

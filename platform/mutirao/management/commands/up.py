@@ -22,6 +22,7 @@ from mutirao.embedded import ValkeyNotFound, ValkeyNotStarted, is_free
 from mutirao.home import Home, HomeError
 from mutirao.settings.environment import MUTIRAO_HOME
 from mutirao.supervisor import Child, Supervisor
+from telemetry import metrics
 
 
 class Command(BaseCommand):
@@ -100,6 +101,10 @@ class Platform:
     def _start(self) -> None:
         for name in ("local-model.wanted", "local-model.json"):
             (settings.RUN_DIR / name).unlink(missing_ok=True)
+        if settings.METRICS_DIR is not None:
+            metrics.clear(settings.METRICS_DIR)
+        # The children write into pipes; what is readable here is decided by this terminal.
+        os.environ.setdefault("LOG_FORMAT", settings.LOG_FORMAT)
         if valkey := self.home.embedded_valkey(os.environ):
             self.supervisor.add(Child("valkey", valkey.command(), stop_after=5))
             valkey.wait()
