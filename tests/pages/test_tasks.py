@@ -83,6 +83,7 @@ def test_the_story_is_told_from_input_to_attempts(client: Client, member: User, 
     shown = _text(client, _page(done))
     assert "olá" in shown
     assert "It &lt;b&gt;worked&lt;/b&gt;." in shown
+    assert "Where the time went" in shown
     shown = _text(client, _page(failed))
     assert "It broke for a reason." in shown
     assert "secret place" not in shown

@@ -24,6 +24,7 @@ from agents.tasks.services import cancel, retry
 from agents.tasks.shown import duration_of, shown
 from agents.tasks.timeline import timeline_of
 from mutirao.pages.task_search import TaskSearch, page_of
+from mutirao.stories import waterfall_of
 
 MOST_CALLS = 50
 VERBS = {"cancel": cancel, "retry": retry}
@@ -109,6 +110,7 @@ def story_of(task: Task, user: User) -> dict[str, Any]:
         "attempts": [*task.attempts.order_by("fence")],
         "calls": [*ModelCall.objects.filter(task_id=task.pk).order_by("started_at")[:MOST_CALLS]],
         "sees_tracebacks": user.has_perm("agents_tasks.view_task"),
+        **waterfall_of(task),
         "can_cancel": may and task.status not in TERMINAL and task.cancel_requested_at is None,
         "can_retry": may and task.status in (Status.FAILED, Status.CANCELLED),
     }
