@@ -30,6 +30,7 @@ MATRIX: list[Row] = [
     ("get", "conversations", None, 401, 200, 200, 200, 200),
     ("post", "conversations", {"agent": "echo"}, 401, 400, 201, 201, 201),
     ("get", "conversations/<uuid:pk>", None, 401, 404, 200, 200, 200),
+    ("patch", "conversations/<uuid:pk>", {"title": "Parcels"}, 401, 404, 200, 404, 404),
     ("delete", "conversations/<uuid:pk>", None, 401, 404, 204, 404, 404),
     ("get", "conversations/<uuid:pk>/messages", None, 401, 404, 200, 200, 200),
     ("post", "conversations/<uuid:pk>/messages", {"text": "hi"}, 401, 404, 202, 404, 404),
