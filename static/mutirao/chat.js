@@ -63,6 +63,7 @@ class LiveAnswer {
 
   step() {
     this.text = null;
+    this.say("running");
   }
 
   message(data) {
@@ -70,6 +71,7 @@ class LiveAnswer {
       this.text = document.createElement("div");
       this.text.className = "chat-live-text";
       this.live.append(this.text);
+      this.say("writing");
     }
     this.text.append(document.createTextNode(data.text));
   }
@@ -152,7 +154,8 @@ htmx.onLoad((root) => {
   eachIn(root, ".chat-pending", follow);
   eachIn(root, ".chat-markdown pre", addCopy);
   eachIn(root, "textarea[autofocus]", (box) => box.setSelectionRange(box.value.length, box.value.length));
-  if (document.activeElement === document.body) document.getElementById("text")?.focus({ preventScroll: true });
+  // What had the focus may just have been replaced.
+  if (root !== document.body && document.activeElement === document.body) document.getElementById("text")?.focus({ preventScroll: true });
 });
 document.addEventListener("htmx:beforeCleanupElement", (event) => sources.get(event.target)?.close());
 
