@@ -27,7 +27,8 @@ create_agent(slug="broken", name="Broken", description="Never manages.", model="
 create_agent(slug="tooler", name="Tooler", description="Uses its tools.", model="scripted:tools",
     tools=["calculate", "current_time"])
 create_agent(slug="fumbler", name="Fumbler", description="Uses its tool wrongly.", model="scripted:tools",
-    tools=["calculate"], parameters={"args": {"calculate": {"expression": "<img src=//evil.example/x onerror=alert(1)>"}}})
+    tools=["calculate"], parameters={"args": {"calculate": {
+        "expression": "<img src=//evil.example/x onerror=alert(1)><script>alert(2)</script>"}}})
 """
 SIGN_IN = """
 from importlib import import_module
@@ -84,7 +85,8 @@ class Visit:
     def answered(self, count: int = 1) -> None:
         """Waits until so many answers stand there and none is being written."""
         self.page.wait_for_function(
-            "count => document.querySelectorAll('.chat-turn').length >= count && !document.querySelector('.chat-pending')",
+            "count => document.querySelectorAll('.chat-turn').length >= count"
+            " && !document.querySelector('.chat-pending')",
             arg=count,
         )
 
