@@ -146,13 +146,19 @@ function addCopy(block) {
   const frame = document.createElement("div");
   frame.className = "chat-code";
   block.replaceWith(frame);
-  block.tabIndex = 0; // it may scroll sideways
   frame.append(block, document.getElementById("code-copy").content.cloneNode(true));
+  canScroll(block);
+}
+
+// What scrolls has to be reachable by keyboard.
+function canScroll(element) {
+  if (element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight) element.tabIndex = 0;
 }
 
 htmx.onLoad((root) => {
   eachIn(root, ".chat-pending", follow);
   eachIn(root, ".chat-markdown pre", addCopy);
+  eachIn(root, ".chat-markdown table", canScroll);
   eachIn(root, "textarea[autofocus]", (box) => box.setSelectionRange(box.value.length, box.value.length));
   // What had the focus may just have been replaced.
   if (root !== document.body && document.activeElement === document.body) document.getElementById("text")?.focus({ preventScroll: true });

@@ -1,3 +1,4 @@
+# ruff: noqa: F811 (fixtures are imported)
 """The chat's pages as a browser without scripts gets them."""
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MOST_BYTES = 150_000
 
 
 @pytest.fixture
-def conversation(agent: Agent, member: User) -> Conversation:  # noqa: F811
+def conversation(agent: Agent, member: User) -> Conversation:
     return start_conversation(owner=member, agent=agent, title="Parcels")
 
 
@@ -55,7 +56,7 @@ def _say(conversation: Conversation, text: str, reply: str | None = None) -> Mes
     return message
 
 
-def test_a_first_message_begins_a_conversation(browser: Client, agent: Agent, member: User) -> None:  # noqa: F811
+def test_a_first_message_begins_a_conversation(browser: Client, agent: Agent, member: User) -> None:
     page = _html(browser.get("/chat/?agent=echo"))
     assert re.search(r'value="echo" checked', page)
     key = re.search(r'name="key" value="([^"]+)"', page)
@@ -70,13 +71,13 @@ def test_a_first_message_begins_a_conversation(browser: Client, agent: Agent, me
     assert Message.objects.get().content == "Where is\nmy parcel?"
 
 
-def test_a_first_message_that_is_refused_begins_nothing(browser: Client, agent: Agent) -> None:  # noqa: F811
+def test_a_first_message_that_is_refused_begins_nothing(browser: Client, agent: Agent) -> None:
     for form in ({"agent": "echo", "text": " "}, {"agent": "nobody", "text": "Hello"}):
         assert browser.post("/chat/", form, follow=True).status_code == 200
     assert (Conversation.objects.count(), Task.objects.count()) == (0, 0)
 
 
-def test_whoever_may_use_no_agent_is_told_so(client: Client, outsider: User, agent: Agent) -> None:  # noqa: F811
+def test_whoever_may_use_no_agent_is_told_so(client: Client, outsider: User, agent: Agent) -> None:
     client.force_login(outsider)
     page = _html(client.get("/chat/"))
     assert "There is no agent for you yet" in page
@@ -201,7 +202,7 @@ def test_a_conversation_is_renamed_and_deleted(browser: Client, conversation: Co
     assert browser.get(f"{address}/").status_code == 404
 
 
-def test_conversations_are_searched_and_paged(browser: Client, agent: Agent, member: User) -> None:  # noqa: F811
+def test_conversations_are_searched_and_paged(browser: Client, agent: Agent, member: User) -> None:
     for number in range(32):
         start_conversation(owner=member, agent=agent, title=f"Talk {number:02}")
     _say(Conversation.objects.get(title="Talk 05"), "about a zebra")
@@ -274,7 +275,7 @@ def test_a_message_that_is_cut_can_be_read_whole(browser: Client, conversation: 
 
 
 @pytest.fixture
-def session(server: str, member: User) -> Iterator[httpx.Client]:  # noqa: F811
+def session(server: str, member: User) -> Iterator[httpx.Client]:
     """A browser's requests to the real server."""
     signed_in = Client()
     signed_in.force_login(member)
@@ -287,7 +288,7 @@ def session(server: str, member: User) -> Iterator[httpx.Client]:  # noqa: F811
 def test_the_stream_of_a_session_replays_and_resumes(
     session: httpx.Client,
     agent: Agent,
-    member: User,  # noqa: F811
+    member: User,
 ) -> None:
     message = _say(start_conversation(owner=member, agent=agent), "Hello", "Good day")
     address = f"/chat/tasks/{message.task_id}/events"
@@ -304,7 +305,7 @@ def test_the_stream_of_a_session_replays_and_resumes(
 def test_open_streams_hold_neither_threads_nor_connections(
     session: httpx.Client,
     agent: Agent,
-    member: User,  # noqa: F811
+    member: User,
 ) -> None:
     from foundation.threads import shelf
 
