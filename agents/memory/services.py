@@ -188,10 +188,10 @@ def store_reply(finished: Finished) -> None:
     question = _question_of(finished.task_id)
     if question is None or not _touch(question.conversation_id):
         return
-    said = {"content": text, "is_stopped": finished.status == Status.CANCELLED}
-    replaced = Message.objects.filter(task=question.task_id, role=Message.Role.ASSISTANT).update(**said)
-    if not replaced:
-        _append(question.conversation_id, question.task_id, Message.Role.ASSISTANT, **said)
+    is_stopped = finished.status == Status.CANCELLED
+    answers = Message.objects.filter(task=question.task_id, role=Message.Role.ASSISTANT)
+    if not answers.update(content=text, is_stopped=is_stopped):
+        _append(question.conversation_id, question.task_id, Message.Role.ASSISTANT, text, is_stopped=is_stopped)
 
 
 def _text_of(finished: Finished) -> str | None:
@@ -231,12 +231,17 @@ def _touch(conversation_id: uuid.UUID) -> bool:
 
 
 def _append(
-    conversation_id: uuid.UUID, task_id: uuid.UUID | None, role: Message.Role, content: str, **more: bool
+    conversation_id: uuid.UUID, task_id: uuid.UUID | None, role: Message.Role, content: str, *, is_stopped: bool = False
 ) -> Message:
     """The next message. The caller holds the conversation's row."""
     last = Message.objects.filter(conversation=conversation_id).aggregate(last=Max("position"))["last"] or 0
     return Message.objects.create(
-        conversation_id=conversation_id, task_id=task_id, role=role, content=content, position=last + 1, **more
+        conversation_id=conversation_id,
+        task_id=task_id,
+        role=role,
+        content=content,
+        position=last + 1,
+        is_stopped=is_stopped,
     )
 
 

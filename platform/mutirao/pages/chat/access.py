@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 from uuid import UUID
 
 from django.contrib.auth.views import redirect_to_login
@@ -28,20 +28,21 @@ class ChatRequest(HttpRequest):
     request_id: str
 
 
-def signed_in(
-    view: Callable[Concatenate[ChatRequest, Args], HttpResponse],
-) -> Callable[Concatenate[ChatRequest, Args], HttpResponse]:
+View = Callable[Concatenate[ChatRequest, Args], HttpResponse]
+
+
+def signed_in(view: View[Args]) -> View[Args]:
     """Asks others to sign in; a page whose session is over is sent there as a whole, not one of its parts."""
 
-    @wraps(view)
-    def asked(request: ChatRequest, *args: Args.args, **kwargs: Args.kwargs) -> HttpResponse:
+    def asked(request: ChatRequest, /, *args: Args.args, **kwargs: Args.kwargs) -> HttpResponse:
         if request.user.is_authenticated:
             return view(request, *args, **kwargs)
         if request.htmx:
             return HttpResponseClientRedirect(resolve_url("account_login"))
         return redirect_to_login(request.get_full_path())
 
-    return asked
+    # Its type would be that of a wrapper with a named argument, which no caller uses.
+    return cast("View[Args]", wraps(view)(asked))
 
 
 def own_conversation(user: User, pk: UUID) -> Conversation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.contrib import messages as notices
 from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -119,5 +120,5 @@ def delete(request: ChatRequest, pk: UUID) -> HttpResponse:
     if request.method == "GET":
         return replies.page(request, "chat/delete.html", conversation=conversation, current=str(pk))
     delete_conversation(conversation=conversation, owner=request.user, actor=Actor.of(request))
-    replies.messages.success(request, _("The conversation has been deleted."))
+    notices.success(request, _("The conversation has been deleted."))
     return redirect("pages:chat")
