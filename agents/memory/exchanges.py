@@ -62,8 +62,9 @@ def exchange_of(question: Message) -> Exchange:
 def _exchanges(conversation_id: uuid.UUID, questions: Sequence[Message]) -> list[Exchange]:
     if not questions:
         return []
-    answers = _answers(conversation_id, questions)
+    # In this order: a task that is read as ended has written its answer, which is then read too.
     tasks = _latest_tasks(conversation_id, questions)
+    answers = _answers(conversation_id, questions)
     tools = _tools({task.pk for task in tasks.values()})
     found: list[Exchange] = []
     for question in questions:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.audit import SYSTEM
 from accounts.models import User
 from agents.definitions.models import Agent
-from agents.memory import services
+from agents.memory import exchanges, services
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
 from agents.memory.exchanges import exchanges_of
 from agents.memory.models import Conversation, Message
@@ -332,3 +332,27 @@ def test_exchanges_are_read_from_the_end_in_few_queries(
     assert (tool.name, tool.args, tool.result, tool.is_error) == ("look", {"at": "it"}, "broken", True)
     earlier = exchanges_of(conversation, before=last[0].question.position, limit=3)
     assert [found.question.content for found in earlier] == ["Question 1", "Question 2", "Question 3"]
+
+
+def test_a_task_that_ends_between_two_queries_is_not_without_its_answer(
+    conversation: Conversation, say: Say, take: Take, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("Hello")
+    claimed = take()
+    assert claimed is not None
+    ends: list[Claim] = [claimed]
+
+    def then_it_ends(read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading(*given: Any) -> Any:
+            found = read(*given)
+            if ends:
+                answer(ends.pop(), "Good day")
+            return found
+
+        return reading
+
+    for name in ("_answers", "_latest_tasks"):
+        monkeypatch.setattr(exchanges, name, then_it_ends(getattr(exchanges, name)))
+    [exchange] = exchanges_of(conversation, limit=5)
+    assert ends == []
+    assert exchange.is_pending or exchange.answer is not None
