@@ -241,7 +241,7 @@ function search() {
 function escape(event) {
   const form = event.target.closest?.("form:has([data-cancel])");
   if (form) form.querySelector("[data-cancel]").click();
-  else document.querySelector("[data-stop] button:not([disabled])")?.click();
+  else if (event.target.id !== "search") document.querySelector("[data-stop] button:not([disabled])")?.click();
 }
 
 function editLast() {
