@@ -4,7 +4,7 @@ a 404."""
 from __future__ import annotations
 
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
-from agents.memory.exceptions import UnknownConversation
+from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, QueueFull
 from foundation import problems
 
@@ -12,6 +12,9 @@ PROBLEMS = (
     (UnknownAgent, 400, "unknown-agent"),
     (InvalidAgent, 400, "invalid-agent"),
     (UnknownConversation, 400, "unknown-conversation"),
+    (UnknownMessage, 404, "unknown-message"),
+    (InvalidTitle, 400, "invalid-title"),
+    (ConversationBusy, 409, "conversation-busy"),
     (InvalidInput, 400, "invalid-input"),
     (IdempotencyConflict, 409, "idempotency-conflict"),
     (IllegalTransition, 409, "illegal-transition"),

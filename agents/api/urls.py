@@ -6,6 +6,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
+from agents.api.messages import MessageRegenerate
 from agents.api.views import MessageList, TaskCancel, TaskDetail, TaskEvents, TaskList, TaskRetry
 
 PUBLIC = {"permission_classes": [AllowAny], "authentication_classes": []}
@@ -20,6 +21,11 @@ urlpatterns = [
     path("tasks/<uuid:pk>/cancel", TaskCancel.as_view(), name="task-cancel"),
     path("tasks/<uuid:pk>/retry", TaskRetry.as_view(), name="task-retry"),
     path("conversations/<uuid:pk>/messages", MessageList.as_view(), name="messages"),
+    path(
+        "conversations/<uuid:pk>/messages/<uuid:message>/regenerate",
+        MessageRegenerate.as_view(),
+        name="message-regenerate",
+    ),
     path("schema", SpectacularJSONAPIView.as_view(**PUBLIC), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(**PUBLIC, url_name="schema"), name="docs"),
 ]

@@ -194,12 +194,12 @@ class PostedAnswer(Answer):
     def __init__(self, request: Request, posted: Posted) -> None:
         super().__init__(request, posted.task, created=posted.created)
         self.message = MessageSerializer(posted.message).data
-        self.reply: Any = None if self.must_wait else _reply_to(posted.task.pk)
+        self.reply: Any = None if self.must_wait else reply_to(posted.task.pk)
 
     async def waited(self) -> Response:
         """The answer once the task has ended or the time is up."""
         await self.wait.until(seconds=self.seconds)
-        self.reply = await in_thread(_reply_to, self.wait.task_id)
+        self.reply = await in_thread(reply_to, self.wait.task_id)
         return self.now()
 
     def now(self) -> Response:
@@ -208,6 +208,7 @@ class PostedAnswer(Answer):
         return Response(body, status=self.status, headers=self.headers)
 
 
-def _reply_to(task_id: Any) -> Any:
+def reply_to(task_id: Any) -> Any:
+    """What was answered to the message of this task, or None."""
     reply = Message.objects.filter(task=task_id, role=Message.Role.ASSISTANT).first()
     return MessageSerializer(reply).data if reply is not None else None

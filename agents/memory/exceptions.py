@@ -12,3 +12,15 @@ class MemoryFault(Exception):
 
 class UnknownConversation(MemoryFault):
     """There is no such conversation of yours."""
+
+
+class UnknownMessage(MemoryFault):
+    """There is no such message of yours."""
+
+
+class ConversationBusy(MemoryFault):
+    """An answer is still being written in this conversation; wait for it, or stop it."""
+
+
+class InvalidTitle(MemoryFault):
+    """A title has 1 to 200 characters."""

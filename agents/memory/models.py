@@ -60,6 +60,8 @@ class Message(BaseModel):
     position = models.PositiveIntegerField(_("position"))
     role = models.CharField(_("role"), max_length=9, choices=Role.choices)
     content = models.TextField(_("content"))
+    # An answer that somebody stopped: what had been said until then.
+    is_stopped = models.BooleanField(_("stopped"), default=False)
 
     objects = MessageQuerySet.as_manager()
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from agents.memory.models import Conversation, Message  # noqa: F401 (Conversation is named in a string)
+    from agents.memory.models import Conversation, Message
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
@@ -18,6 +18,16 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
             return self
         return self.filter(owner=user)
 
+    def matching(self, text: str) -> Self:
+        """Conversations whose title or one of whose messages has this text, in capitals or not."""
+        messages: Any = self.model._meta.get_field("messages").related_model
+        in_messages = messages.objects.filter(conversation=OuterRef("pk"), content__icontains=text)
+        return self.filter(Q(title__icontains=text) | Exists(in_messages))
+
+    def older_than(self, last: Conversation) -> Self:
+        """Those after this one in a list with the newest first."""
+        return self.filter(Q(updated_at__lt=last.updated_at) | Q(updated_at=last.updated_at, pk__lt=last.pk))
+
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def said_before(self, question: Message) -> Self:
@@ -26,10 +36,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
         Answers come when they come: of two messages posted at once, the second stands before the answer to
         the first. So what counts is the position of the message that is answered: the turn.
         """
+        return self._with_turns(question).filter(turn__lt=question.position).order_by("-turn", "-position")
+
+    def said_since(self, question: Message) -> Self:
+        """The answer to this message and all later turns, in no particular order."""
+        return self._with_turns(question).filter(turn__gte=question.position).exclude(pk=question.pk)
+
+    def _with_turns(self, question: Message) -> Self:
         asked = self.model.objects.filter(task=OuterRef("task"), role="user").values("position")
-        return (
-            self.filter(conversation=question.conversation_id)
-            .annotate(turn=Coalesce(Subquery(asked[:1]), F("position")))
-            .filter(turn__lt=question.position)
-            .order_by("-turn", "-position")
-        )
+        turn = Coalesce(Subquery(asked[:1]), F("position"))
+        return self.filter(conversation=question.conversation_id).annotate(turn=turn)

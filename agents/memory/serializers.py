@@ -18,7 +18,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
     class Meta:
         model = Message
-        fields: ClassVar = ["id", "position", "role", "content", "task", "created_at"]
+        fields: ClassVar = ["id", "position", "role", "content", "is_stopped", "task", "created_at"]
         read_only_fields = fields
 
 
@@ -32,6 +32,16 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
         model = Conversation
         fields: ClassVar = ["id", "agent", "owner", "title", "created_at", "updated_at"]
         read_only_fields = fields
+
+
+class ConversationRenameSerializer(StrictSerializer):
+    """What may be changed of a conversation."""
+
+    title = serializers.CharField(max_length=200)
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Only taken, never shown."""
+        raise NotImplementedError
 
 
 class ConversationStartSerializer(StrictSerializer):

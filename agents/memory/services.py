@@ -5,27 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from contextlib import suppress
 from typing import Any, Unpack, cast
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.audit import Actor
 from accounts.models import ApiKey, User
 from agents.definitions.models import Agent
 from agents.definitions.services import get_usable_agent
 from agents.memory.data import Posted, Role, TaskOptions, Turn
-from agents.memory.exceptions import UnknownConversation
+from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
 from agents.memory.models import Conversation, Message
-from agents.tasks.exceptions import InvalidInput
+from agents.memory.transcript import unfinished_text
+from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput
 from agents.tasks.hooks import Finished
-from agents.tasks.models import Status, Task
-from agents.tasks.services import submit
+from agents.tasks.models import TERMINAL, Status, Task
+from agents.tasks.services import cancel, submit
 
 SERIAL_PREFIX = "conversation:"
 TITLE_CHARACTERS = 80
 MOST_CHARACTERS = 200_000
+LONGEST_TITLE = 200
 MOST_RETRIES_FOLLOWED = 100
 
 
@@ -51,29 +55,110 @@ def post_message(
     message and the task of the first time. Raises IdempotencyConflict for another text, InvalidInput,
     UnknownConversation when it is gone or somebody else's, UnknownAgent when its agent may no longer be used.
     """
-    if conversation.owner_id != owner.pk:
-        raise UnknownConversation
-    if not text.strip():
-        raise InvalidInput(_("The message is empty."))
-    if len(text) > MOST_CHARACTERS:
-        raise InvalidInput(_("The message has more than %(most)d characters.") % {"most": MOST_CHARACTERS})
+    _check_owner(conversation, owner)
+    _check_text(text)
     agent = get_usable_agent(slug=conversation.agent.slug, user=owner)
     with transaction.atomic():
         if not _touch(conversation.pk):
             raise UnknownConversation
         submitted = submit(
-            owner=owner, agent=agent, input=text, serial_key=f"{SERIAL_PREFIX}{conversation.pk}",
+            owner=owner, agent=agent, input=text, serial_key=serial_key_of(conversation.pk),
             idempotency_key=idempotency_key, request_body_digest=_digest(conversation, text, options),
             api_key=api_key, request_id=request_id, **options,
         )  # fmt: skip
         if not submitted.created:
-            message = Message.objects.get(task=submitted.task, role=Message.Role.USER)
+            message = _known_message(submitted.task)
             return Posted(message=message, task=submitted.task, created=False)
         message = _append(conversation.pk, submitted.task.pk, Message.Role.USER, text)
         if message.position == 1 and not conversation.title:
             conversation.title = _title(text)
             conversation.save(update_fields=["title"])
     return Posted(message=message, task=submitted.task, created=True)
+
+
+def rename_conversation(*, conversation: Conversation, title: str, owner: User) -> Conversation:
+    """Gives it another title, without bringing it to the top. Raises UnknownConversation, InvalidTitle."""
+    _check_owner(conversation, owner)
+    title = " ".join(title.split())
+    if not title or len(title) > LONGEST_TITLE or "\x00" in title:
+        raise InvalidTitle(_("A title has 1 to 200 characters."))
+    if not Conversation.objects.filter(pk=conversation.pk).update(title=title):
+        raise UnknownConversation
+    conversation.title = title
+    return conversation
+
+
+def delete_conversation(*, conversation: Conversation, owner: User, actor: Actor) -> None:
+    """Forgets it and its messages, and stops what still runs for it. Raises UnknownConversation."""
+    _check_owner(conversation, owner)
+    with transaction.atomic():
+        if not _touch(conversation.pk):
+            raise UnknownConversation
+        conversation_id = conversation.pk
+        conversation.delete()
+    # Afterwards: the end of a task locks it and then its conversation, so both at once could wait for each other.
+    for task in _unfinished(conversation_id):
+        with suppress(IllegalTransition):
+            cancel(task=task, actor=actor)
+
+
+def regenerate(
+    *,
+    message: Message,
+    owner: User,
+    api_key: ApiKey | None = None,
+    request_id: str = "",
+    **options: Unpack[TaskOptions],
+) -> Posted:
+    """Asks a message again; `message` is the question or its answer. The next answer replaces the one there is.
+
+    Every new task is a retry of the question's first one, so that however often somebody asks again, an answer
+    finds its question in one step. Raises UnknownMessage, ConversationBusy while an answer is being written,
+    UnknownAgent when the agent may no longer be used.
+    """
+    _check_owner(message.conversation, owner, UnknownMessage)
+    agent = get_usable_agent(slug=message.conversation.agent.slug, user=owner)
+    with transaction.atomic():
+        question = _quiet_question(message)
+        task = submit(
+            owner=owner, agent=agent, input=question.content, serial_key=serial_key_of(question.conversation_id),
+            retry_of=question.task, api_key=api_key, request_id=request_id, **options,
+        ).task  # fmt: skip
+        if question.task_id is None:
+            _adopt(question, task)
+    return Posted(message=question, task=task, created=True)
+
+
+def edit_message(
+    *,
+    message: Message,
+    text: str,
+    owner: User,
+    api_key: ApiKey | None = None,
+    request_id: str = "",
+    **options: Unpack[TaskOptions],
+) -> Posted:
+    """Changes what a person said and asks it anew; all that followed is cut. All of it or nothing.
+
+    The tasks that answered stay. Raises UnknownMessage, also for an answer, ConversationBusy while an answer is
+    being written, InvalidInput, UnknownAgent.
+    """
+    _check_owner(message.conversation, owner, UnknownMessage)
+    _check_text(text)
+    if message.role != Message.Role.USER:
+        raise UnknownMessage
+    agent = get_usable_agent(slug=message.conversation.agent.slug, user=owner)
+    with transaction.atomic():
+        question = _quiet_question(message)
+        followed = [*Message.objects.said_since(question).values_list("pk", flat=True)]
+        Message.objects.filter(pk__in=followed).delete()
+        task = submit(
+            owner=owner, agent=agent, input=text, serial_key=serial_key_of(question.conversation_id),
+            api_key=api_key, request_id=request_id, **options,
+        ).task  # fmt: skip
+        question.content, question.task = text, task
+        question.save(update_fields=["content", "task"])
+    return Posted(message=question, task=task, created=True)
 
 
 def history(*, task_id: uuid.UUID, limit: int) -> list[Turn]:
@@ -90,19 +175,32 @@ def history(*, task_id: uuid.UUID, limit: int) -> list[Turn]:
 
 
 def store_reply(finished: Finished) -> None:
-    """Writes the answer of a succeeded task into its conversation, in the transaction that finishes the task.
+    """Writes the answer into the conversation, in the transaction that finishes the task.
 
-    One answer per message: the answer of a task that was retried replaces the one before.
+    Of a task that was stopped, what it had said until then. One answer per message: that of a task which was
+    retried replaces the one before.
     """
-    if finished.status != Status.SUCCEEDED or not (finished.serial_key or "").startswith(SERIAL_PREFIX):
+    if not (finished.serial_key or "").startswith(SERIAL_PREFIX):
+        return
+    text = _text_of(finished)
+    if text is None:
         return
     question = _question_of(finished.task_id)
     if question is None or not _touch(question.conversation_id):
         return
-    text = reply_text(finished.result)
-    replaced = Message.objects.filter(task=question.task_id, role=Message.Role.ASSISTANT).update(content=text)
-    if not replaced:
-        _append(question.conversation_id, question.task_id, Message.Role.ASSISTANT, text)
+    is_stopped = finished.status == Status.CANCELLED
+    answers = Message.objects.filter(task=question.task_id, role=Message.Role.ASSISTANT)
+    if not answers.update(content=text, is_stopped=is_stopped):
+        _append(question.conversation_id, question.task_id, Message.Role.ASSISTANT, text, is_stopped=is_stopped)
+
+
+def _text_of(finished: Finished) -> str | None:
+    """What the conversation keeps of it; None for nothing."""
+    if finished.status == Status.SUCCEEDED:
+        return reply_text(finished.result)
+    if finished.status == Status.CANCELLED:
+        return unfinished_text(finished.task_id) or None
+    return None
 
 
 def reply_text(result: Any) -> str:
@@ -132,12 +230,86 @@ def _touch(conversation_id: uuid.UUID) -> bool:
     return bool(Conversation.objects.filter(pk=conversation_id).update(updated_at=timezone.now()))
 
 
-def _append(conversation_id: uuid.UUID, task_id: uuid.UUID | None, role: Message.Role, content: str) -> Message:
+def _append(
+    conversation_id: uuid.UUID, task_id: uuid.UUID | None, role: Message.Role, content: str, *, is_stopped: bool = False
+) -> Message:
     """The next message. The caller holds the conversation's row."""
     last = Message.objects.filter(conversation=conversation_id).aggregate(last=Max("position"))["last"] or 0
     return Message.objects.create(
-        conversation_id=conversation_id, task_id=task_id, role=role, content=content, position=last + 1
+        conversation_id=conversation_id,
+        task_id=task_id,
+        role=role,
+        content=content,
+        position=last + 1,
+        is_stopped=is_stopped,
     )
+
+
+def serial_key_of(conversation_id: uuid.UUID) -> str:
+    """What the tasks of this conversation have in common."""
+    return f"{SERIAL_PREFIX}{conversation_id}"
+
+
+def _check_owner(conversation: Conversation, owner: User, refusal: type[Exception] = UnknownConversation) -> None:
+    if conversation.owner_id != owner.pk:
+        raise refusal
+
+
+def _check_text(text: str) -> None:
+    if not text.strip():
+        raise InvalidInput(_("The message is empty."))
+    if len(text) > MOST_CHARACTERS:
+        raise InvalidInput(_("The message has more than %(most)d characters.") % {"most": MOST_CHARACTERS})
+
+
+def _known_message(task: Task) -> Message:
+    """The message that this task was submitted with. Raises IdempotencyConflict when it was edited or cut since."""
+    message = Message.objects.filter(task=task, role=Message.Role.USER).first()
+    if message is None:
+        raise IdempotencyConflict(_("This Idempotency-Key was used for a message that has been changed since."))
+    return message
+
+
+def _unfinished(conversation_id: uuid.UUID) -> QuerySet[Task]:
+    return Task.objects.filter(serial_key=serial_key_of(conversation_id)).exclude(status__in=TERMINAL)
+
+
+def _quiet_question(message: Message) -> Message:
+    """The question that this message is or answers, with its conversation locked and nothing running in it.
+
+    Raises UnknownMessage, ConversationBusy.
+    """
+    if not _touch(message.conversation_id):
+        raise UnknownMessage
+    # Read again: it may have been edited or cut while we waited for the lock.
+    current = Message.objects.select_related("task").filter(pk=message.pk).first()
+    if current is not None and current.role == Message.Role.ASSISTANT:
+        current = _asked_before(current)
+    if current is None:
+        raise UnknownMessage
+    if _unfinished(message.conversation_id).exists():
+        raise ConversationBusy(_("An answer is still being written in this conversation; wait for it, or stop it."))
+    return current
+
+
+def _asked_before(answer: Message) -> Message | None:
+    questions = Message.objects.select_related("task").filter(
+        conversation=answer.conversation_id, role=Message.Role.USER
+    )
+    if answer.task_id is not None:
+        return questions.filter(task=answer.task_id).first()
+    return questions.filter(task=None, position__lt=answer.position).order_by("-position").first()
+
+
+def _adopt(question: Message, task: Task) -> None:
+    """The question's task is gone (pruned): this one takes its place, for the question and the answer it had."""
+    after = Message.objects.filter(conversation=question.conversation_id, position__gt=question.position)
+    following = after.order_by("position").first()
+    own = [question.pk]
+    if following is not None and following.role == Message.Role.ASSISTANT and following.task_id is None:
+        own.append(following.pk)
+    Message.objects.filter(pk__in=own).update(task=task)
+    question.task = task
 
 
 def _digest(conversation: Conversation, text: str, options: TaskOptions) -> str:

@@ -13,12 +13,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from accounts.audit import Actor
 from accounts.models import User
 from agents.definitions.services import get_usable_agent
 from agents.memory.filters import ConversationFilter
 from agents.memory.models import Conversation
-from agents.memory.serializers import ConversationSerializer, ConversationStartSerializer
-from agents.memory.services import start_conversation
+from agents.memory.serializers import (
+    ConversationRenameSerializer,
+    ConversationSerializer,
+    ConversationStartSerializer,
+)
+from agents.memory.services import delete_conversation, rename_conversation, start_conversation
 from foundation.async_views import AsyncGenericAPIView
 from foundation.exceptions import NotFoundProblem
 
@@ -97,10 +102,22 @@ class ConversationDetail(ConversationView):
         return Response(ConversationSerializer(self.get_conversation()).data)
 
     @extend_schema(
+        operation_id="conversations_rename", summary="Rename a conversation", tags=["conversations"],
+        request=ConversationRenameSerializer, responses={200: ConversationSerializer},
+    )  # fmt: skip
+    def patch(self, request: Request, **kwargs: Any) -> Response:
+        """Gives a conversation of yours another title."""
+        conversation = self.own_conversation()
+        body = ConversationRenameSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        rename_conversation(conversation=conversation, title=body.validated_data["title"], owner=self.user)
+        return Response(ConversationSerializer(conversation).data)
+
+    @extend_schema(
         operation_id="conversations_delete", summary="Delete a conversation", tags=["conversations"],
         responses={204: None},
     )  # fmt: skip
     def delete(self, request: Request, **kwargs: Any) -> Response:
-        """Forgets a conversation of yours and its messages. The tasks that answered them stay."""
-        self.own_conversation().delete()
+        """Forgets a conversation of yours and its messages. The tasks that answered them stay; what runs is stopped."""
+        delete_conversation(conversation=self.own_conversation(), owner=self.user, actor=Actor.of(request))
         return Response(status=204)

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from agents.definitions.models import Agent
-from agents.memory.services import start_conversation
+from agents.memory.services import post_message, start_conversation
 from tests.api.conftest import Submit
 from tests.conftest import Api
 
@@ -30,9 +30,11 @@ MATRIX: list[Row] = [
     ("get", "conversations", None, 401, 200, 200, 200, 200),
     ("post", "conversations", {"agent": "echo"}, 401, 400, 201, 201, 201),
     ("get", "conversations/<uuid:pk>", None, 401, 404, 200, 200, 200),
+    ("patch", "conversations/<uuid:pk>", {"title": "Parcels"}, 401, 404, 200, 404, 404),
     ("delete", "conversations/<uuid:pk>", None, 401, 404, 204, 404, 404),
     ("get", "conversations/<uuid:pk>/messages", None, 401, 404, 200, 200, 200),
     ("post", "conversations/<uuid:pk>/messages", {"text": "hi"}, 401, 404, 202, 404, 404),
+    ("post", "conversations/<uuid:pk>/messages/<uuid:message>/regenerate", None, 401, 404, 409, 404, 404),
     ("get", "schema", None, 200, 200, 200, 200, 200),
     ("get", "docs", None, 200, 200, 200, 200, 200),
 ]
@@ -78,9 +80,13 @@ def test_roles(
 ) -> None:
     method, address, body, *statuses = row
     thing: object = submitted(member).pk
+    message: object = ""
     if address.startswith("conversations"):
-        thing = start_conversation(owner=member, agent=agent).pk
-    path = address.replace("<uuid:pk>", str(thing)).replace("<str:slug>", "echo")
+        conversation = start_conversation(owner=member, agent=agent)
+        thing = conversation.pk
+        message = post_message(conversation=conversation, text="hello", owner=member).message.pk
+    path = address.replace("<uuid:pk>", str(thing)).replace("<uuid:message>", str(message))
+    path = path.replace("<str:slug>", "echo")
     client = APIClient() if role == "nobody" else api(request.getfixturevalue(role))
     response = getattr(client, method)(f"/api/v1/{path}", body)
     assert response.status_code == statuses[ROLES.index(role)]

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 
-
-def later(request: HttpRequest) -> HttpResponse:
-    """Replaced by the page itself."""
-    raise Http404
-
+from mutirao.pages.chat import conversations, events, messages
 
 urlpatterns = [
-    path("", later, name="chat"),
+    path("", conversations.new, name="chat"),
+    path("conversations/", conversations.listed, name="chat-list"),
+    path("<uuid:pk>/", conversations.show, name="conversation"),
+    path("<uuid:pk>/title/", conversations.rename, name="conversation-title"),
+    path("<uuid:pk>/delete/", conversations.delete, name="conversation-delete"),
+    path("<uuid:pk>/say/", messages.say, name="chat-say"),
+    path("messages/<uuid:pk>/", messages.show, name="chat-message"),
+    path("messages/<uuid:pk>/whole/", messages.whole, name="chat-whole"),
+    path("messages/<uuid:pk>/edit/", messages.edit, name="chat-edit"),
+    path("messages/<uuid:pk>/again/", messages.again, name="chat-again"),
+    path("tasks/<uuid:pk>/stop/", messages.stop, name="chat-stop"),
+    path("tasks/<uuid:pk>/events", events.events, name="chat-events"),
 ]
