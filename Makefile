@@ -41,7 +41,7 @@ lock: .venv/.developing ## Resolve requirements/*.in into locked *.txt (UPGRADE=
 	cd requirements && ../$(UV) $(if $(UPGRADE),--upgrade) --no-deps local-model.in -o local-model.txt
 
 schema: .venv/.developing ## Write docs/openapi.yaml from the code
-	DJANGO_SETTINGS_MODULE=mutirao.settings REDIS_URL=redis://127.0.0.1 SECRET_KEY=only-for-writing-the-schema-0123456789 JWT_SIGNING_KEY=only-for-writing-the-schema-9876543210 \
+	DJANGO_SETTINGS_MODULE=mutirao.settings REDIS_URL=redis://127.0.0.1 SECRET_KEY=only-for-writing-the-schema-0123456789 JWT_SIGNING_KEY=only-for-writing-the-schema-9876543210 MUTIRAO_ENCRYPTION_KEYS=b25seS1mb3Itd3JpdGluZy10aGUtc2NoZW1hLTAxMjM= \
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 .venv/.python:

@@ -19,12 +19,13 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 os.environ["MUTIRAO_HOME"] = str(HOME)
 os.environ["SECRET_KEY"] = "tests-only-secret-key-of-more-than-32-characters"
 os.environ["JWT_SIGNING_KEY"] = "tests-only-signing-key-of-more-than-32-characters"
+os.environ["MUTIRAO_ENCRYPTION_KEYS"] = "dGVzdHMtb25seS1lbmNyeXB0aW9uLWtleS0zMmJ5dGU="
 os.environ["MUTIRAO_HTTPS"] = "0"
 os.environ["MUTIRAO_ALLOW_SCRIPTED_MODELS"] = "1"
 os.environ["MUTIRAO_REDIS_PREFIX"] = f"tests-{os.getpid()}"
 os.environ["LOG_LEVEL"] = os.environ.get("LOG_LEVEL", "WARNING")
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LANGSMITH_API_KEY", "LANGSMITH_TRACING", "MUTIRAO_DEFAULT_MODEL"):
+for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LANGSMITH_API_KEY", "LANGSMITH_TRACING", "EMAIL_URL", "MUTIRAO_DEFAULT_MODEL"):
     os.environ.pop(name, None)
 
 # The database and the broker that the suite was told to use; empty: SQLite and the embedded Valkey.

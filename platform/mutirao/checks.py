@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from cryptography.fernet import Fernet
 from django.apps import AppConfig
 from django.apps import apps as django_apps
 from django.conf import settings
@@ -71,6 +72,20 @@ def token_rotation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if django_apps.is_installed("rest_framework_simplejwt.token_blacklist"):
         return []
     return [_error("The token blacklist app is missing.", "Add rest_framework_simplejwt.token_blacklist.", 7)]
+
+
+@register(ENVIRONMENT)
+def encryption_keys(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """MUTIRAO_ENCRYPTION_KEYS has at least one key, and every one is a Fernet key."""
+    hint = "Make one with: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+    if not settings.ENCRYPTION_KEYS:
+        return [_error("MUTIRAO_ENCRYPTION_KEYS is not set.", f"{hint}; or run `make up`, which makes one.", 8)]
+    try:
+        for key in settings.ENCRYPTION_KEYS:
+            Fernet(key)
+    except ValueError:
+        return [_error("MUTIRAO_ENCRYPTION_KEYS has something that is no Fernet key.", hint, 9)]
+    return []
 
 
 @register(Tags.security, deploy=True)
