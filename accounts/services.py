@@ -103,7 +103,7 @@ def _lasts(key: ApiKey, moment: datetime | None) -> bool:
 def rotate_api_key(
     *, api_key: ApiKey, actor: Actor, overlap: timedelta = timedelta(0), within: ApiKey | None = None
 ) -> IssuedKey:
-    """Makes a key of the same owner, name and scopes; the old one opens for `overlap` more, and never longer than it had.
+    """Makes a key of the same owner, name and scopes; the old one opens for `overlap` more, never longer than it had.
 
     The new key lives as long as the old one was made to. `within` is the key that the caller used, as for
     `issue_api_key`; it also caps the life of the new one.

@@ -25,8 +25,9 @@ os.environ["MUTIRAO_ALLOW_SCRIPTED_MODELS"] = "1"
 os.environ["MUTIRAO_REDIS_PREFIX"] = f"tests-{os.getpid()}"
 os.environ["LOG_LEVEL"] = os.environ.get("LOG_LEVEL", "WARNING")
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LANGSMITH_API_KEY", "LANGSMITH_TRACING", "EMAIL_URL", "MUTIRAO_DEFAULT_MODEL"):
+for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LANGSMITH_API_KEY", "LANGSMITH_TRACING", "MUTIRAO_DEFAULT_MODEL"):
     os.environ.pop(name, None)
+os.environ.pop("EMAIL_URL", None)
 
 # The database and the broker that the suite was told to use; empty: SQLite and the embedded Valkey.
 GIVEN = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL") if os.environ.get(name)}

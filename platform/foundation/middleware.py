@@ -28,7 +28,6 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.deprecation import MiddlewareMixin
 from django_redis.exceptions import ConnectionInterrupted
-
 from redis.exceptions import RedisError
 
 from foundation.models import new_id
