@@ -69,7 +69,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ("first_name", "last_name", "email", "language", "theme")
-        labels = {"email": _("mail address")}
+        labels = {"email": _("Mail address")}
         help_texts = {"email": _("You can sign in with it, and reset your password by it.")}
         widgets = {
             "first_name": forms.TextInput(attrs={"autocomplete": "given-name"}),
@@ -80,5 +80,5 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["language"] = forms.ChoiceField(
-            label=_("language"), required=False, choices=[("", _("as the browser asks")), *settings.LANGUAGES]
+            label=_("Language"), required=False, choices=[("", _("as the browser asks")), *settings.LANGUAGES]
         )
