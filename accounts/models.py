@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser, Group
+from django.contrib.auth.models import AbstractUser, Group, UserManager
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -15,6 +15,15 @@ from guardian.mixins import GuardianUserMixin
 
 from accounts.querysets import ApiKeyQuerySet
 from foundation.models import BaseModel, new_id
+
+
+class PeopleManager(UserManager["User"]):
+    """Makes users, with mail addresses in small letters: allauth looks for them so."""
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Also called by every form with a user's mail, through `AbstractUser.clean`."""
+        return (email or "").strip().lower()
 
 
 class User(GuardianUserMixin, AbstractUser):
@@ -29,6 +38,8 @@ class User(GuardianUserMixin, AbstractUser):
     # Empty: what the browser asks for.
     language = models.CharField(_("language"), max_length=10, choices=settings.LANGUAGES, blank=True)
     theme = models.CharField(_("appearance"), max_length=5, choices=Theme.choices, blank=True)
+
+    objects: ClassVar[PeopleManager] = PeopleManager()  # type: ignore[assignment]
 
     class Meta(AbstractUser.Meta):
         verbose_name = _("user")  # type: ignore[assignment]  # the stubs know only plain text here
