@@ -16,6 +16,7 @@ from tests.parts.authenticator import code_of
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/api/v1/auth/token"
+PASSWORD = "member-password-1"
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def secret(member: User) -> str:
     return made
 
 
-def ask(client: APIClient, password: str = "member-password-1", **more: str) -> Any:
+def ask(client: APIClient, password: str = PASSWORD, **more: str) -> Any:
     return client.post(ADDRESS, {"username": "member", "password": password, **more})
 
 
@@ -40,7 +41,7 @@ def test_name_or_mail_and_password_open(client: APIClient, member: User) -> None
     member.email = User.objects.normalize_email("Member@Example.com")
     member.save()
     assert ask(client).status_code == 200
-    assert client.post(ADDRESS, {"username": "member@example.com", "password": "member-password-1"}).status_code == 200
+    assert client.post(ADDRESS, {"username": "member@example.com", "password": PASSWORD}).status_code == 200
     assert AuditEvent.objects.filter(verb="auth.sign_in", outcome="done", actor_id=member.pk).count() == 2
 
 

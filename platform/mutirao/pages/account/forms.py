@@ -82,3 +82,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["language"] = forms.ChoiceField(
             label=_("Language"), required=False, choices=[("", _("as the browser asks")), *settings.LANGUAGES]
         )
+
+    def clean_email(self) -> str:
+        """In small letters, as everywhere."""
+        return User.objects.normalize_email(self.cleaned_data["email"])
