@@ -20,7 +20,7 @@ logger = structlog.get_logger(__name__)
 MOST_NAME = 150
 
 
-class AccountAdapter(DefaultAccountAdapter):
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
     """Signing in."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -55,7 +55,7 @@ class AccountAdapter(DefaultAccountAdapter):
             logger.error("mail_not_sent", template=template_prefix, error=type(error).__name__)  # noqa: TRY400
 
 
-class SecondFactorAdapter(DefaultMFAAdapter):
+class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """The second factor."""
 
     def encrypt(self, text: str) -> str:

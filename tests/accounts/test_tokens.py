@@ -27,7 +27,7 @@ def client() -> APIClient:
 @pytest.fixture
 def secret(member: User) -> str:
     """The member has a second factor, with this secret."""
-    made = generate_totp_secret()
+    made: str = generate_totp_secret()
     TOTP.activate(member, made)
     RecoveryCodes.activate(member)
     return made
@@ -92,11 +92,12 @@ def test_nobody_comes_in_while_nobody_counts(client: APIClient, member: User, se
 
 def test_a_new_password_ends_every_token(client: APIClient, member: User) -> None:
     pair = ask(client).json()
-    bearer = {"HTTP_AUTHORIZATION": f"Bearer {pair['access']}"}
-    assert client.get("/api/v1/me", **bearer).status_code == 200
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {pair['access']}")
+    assert client.get("/api/v1/me").status_code == 200
     member.set_password("another-password-2")
     member.save()
-    assert client.get("/api/v1/me", **bearer).status_code == 401
+    assert client.get("/api/v1/me").status_code == 401
+    client.credentials()
     assert client.post(f"{ADDRESS}/refresh", {"refresh": pair["refresh"]}).status_code == 401
 
 

@@ -42,7 +42,7 @@ def told(verb: str) -> list[str]:
 
 @pytest.fixture
 def secret(member: User) -> str:
-    made = generate_totp_secret()
+    made: str = generate_totp_secret()
     TOTP.activate(member, made)
     return made
 

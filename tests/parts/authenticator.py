@@ -10,9 +10,9 @@ import time
 PERIOD = 30
 
 
-def code_of(secret: str, *, later: int = 0) -> str:
-    """The code now, or `later` periods from now. `secret` is Base32."""
-    counter = struct.pack(">Q", int(time.time()) // PERIOD + later)
+def code_of(secret: str) -> str:
+    """The code now. `secret` is Base32."""
+    counter = struct.pack(">Q", int(time.time()) // PERIOD)
     digest = hmac.digest(base64.b32decode(secret), counter, "sha1")
     offset = digest[-1] & 15
     number = struct.unpack(">I", digest[offset : offset + 4])[0] & 0x7FFFFFFF

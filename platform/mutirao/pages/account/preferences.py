@@ -29,7 +29,7 @@ from mutirao.pages.account.forms import ProfileForm
 def settings_page(request: HttpRequest) -> HttpResponse:
     """One form, and the state of everything else that is mine."""
     # A copy: the form writes into its instance, and the frame of the page shows the person as they are.
-    user = User.objects.get(pk=request.user.pk)
+    user = User.objects.get(pk=cast("User", request.user).pk)
     form = ProfileForm(request.POST or None, instance=user)
     if request.method == "POST" and form.is_valid() and _save(request, form):
         _speak(request, form.cleaned_data["language"])
