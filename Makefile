@@ -44,7 +44,7 @@ screenshots: .venv/.developing ## Take pictures of every page into var/screensho
 	$(BIN)/python -m tests.screenshots $(ARGS)
 
 schema: .venv/.developing ## Write docs/openapi.yaml from the code
-	DJANGO_SETTINGS_MODULE=mutirao.settings REDIS_URL=redis://127.0.0.1 SECRET_KEY=only-for-writing-the-schema-0123456789 JWT_SIGNING_KEY=only-for-writing-the-schema-9876543210 \
+	DJANGO_SETTINGS_MODULE=mutirao.settings REDIS_URL=redis://127.0.0.1 SECRET_KEY=only-for-writing-the-schema-0123456789 JWT_SIGNING_KEY=only-for-writing-the-schema-9876543210 MUTIRAO_ENCRYPTION_KEYS=b25seS1mb3Itd3JpdGluZy10aGUtc2NoZW1hLTAxMjM= \
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 SECRETS ?= var/secrets

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
@@ -24,12 +27,17 @@ from accounts.audit import Actor
 from accounts.exceptions import AccountError
 from accounts.models import ApiKey, AuditEvent, Role, User
 from accounts.scopes import SCOPES
-from accounts.services import issue_api_key, revoke_api_key
+from accounts.services import forget_mail, issue_api_key, revoke_api_key
 from foundation.admin import BaseAdmin, ReadOnlyAdmin, confirmation, is_confirmed, page
 
 admin.site.unregister(Group)
 admin.site.unregister(OutstandingToken)
 admin.site.unregister(BlacklistedToken)
+# allauth's: the first shows secrets, the second is a copy of what stands in the user's row, the third lists the
+# sessions of others by key.
+admin.site.unregister(Authenticator)
+admin.site.unregister(EmailAddress)
+admin.site.unregister(UserSession)
 
 
 @admin.register(User)
@@ -61,10 +69,18 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # u
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         """With its audit entry."""
         super().save_model(request, obj, form, change)
+        if "email" in form.changed_data:
+            forget_mail(user=obj)
         changed = {"fields": [name for name in form.changed_data if "password" not in name]}
         audit.record(
             verb=f"user.{'change' if change else 'create'}", actor=Actor.of(request), subject=obj, changes=changed
         )
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Django's page for the password of somebody else calls this and nothing of ours."""
+        if request.resolver_match and request.resolver_match.url_name == "auth_user_password_change":
+            audit.record(verb="auth.password_change", actor=Actor.of(request), subject=obj)
+        return super().log_change(request, obj, message)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """With its audit entry."""
@@ -104,7 +120,9 @@ class IssueForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it n
     def clean(self) -> dict[str, Any] | None:
         """The name is free among the owner's live keys."""
         given = super().clean() or {}
-        live = ApiKey.objects.filter(owner=given.get("owner"), name=given.get("name"), revoked_at=None)
+        live = ApiKey.objects.filter(
+            owner=given.get("owner"), name=given.get("name"), revoked_at=None, replaced_by=None
+        )
         if live.exists():
             self.add_error("name", _("There is a live key of this name already."))
         return given
@@ -121,7 +139,17 @@ class ApiKeyAdmin(BaseAdmin):
     search_fields = ("name", "=prefix", "=owner__username")
     autocomplete_fields = ("owner",)
     actions: ClassVar = ["revoke_keys"]
-    shown = ("owner", "name", "prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
+    shown = (
+        "owner",
+        "name",
+        "prefix",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+        "replaced_by",
+    )
 
     @display(description=gettext_lazy("opens something"), boolean=True)
     def live(self, key: ApiKey) -> bool:

@@ -7,16 +7,23 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People and access")
 
     def ready(self) -> None:
-        # `schema` registers itself with drf-spectacular.
-        from accounts import audit, portable, pruning, schema  # noqa: F401
+        # `schema` registers itself with drf-spectacular, `receivers` with allauth's signals.
+        from accounts import audit, portable, pruning, receivers, schema  # noqa: F401
 
         pruning.register_rules()
         portable.register_kinds()
 
         audit.register_verb("api_key.issue", _("issued an API key"))
         audit.register_verb("api_key.revoke", _("revoked an API key"))
+        audit.register_verb("api_key.rotate", _("rotated an API key"))
         audit.register_verb("auth.sign_in", _("signed in"))
         audit.register_verb("auth.sign_out", _("signed out"))
+        audit.register_verb("auth.password_change", _("changed a password"))
+        audit.register_verb("auth.password_reset", _("reset a password by mail"))
+        audit.register_verb("auth.second_factor_on", _("turned on the second factor"))
+        audit.register_verb("auth.second_factor_off", _("turned off the second factor"))
+        audit.register_verb("auth.second_factor_reset", _("reset a second factor"))
+        audit.register_verb("auth.recovery_codes", _("made new recovery codes"))
         audit.register_verb("user.create", _("created a user"))
         audit.register_verb("user.change", _("changed a user"))
         audit.register_verb("user.delete", _("deleted a user"))

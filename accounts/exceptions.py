@@ -18,6 +18,14 @@ class NameTaken(AccountError):
     """There is a live key of this name already."""
 
 
+class KeyEnded(AccountError):
+    """A key that has ended, or was rotated before, cannot be rotated."""
+
+
+class MailTaken(AccountError):
+    """Another account has this mail address."""
+
+
 class UnknownScope(AccountError):
     """There is no such scope."""
 

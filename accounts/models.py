@@ -5,15 +5,25 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser, Group
+from django.contrib.auth.models import AbstractUser, Group, UserManager
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from guardian.mixins import GuardianUserMixin
 
 from accounts.querysets import ApiKeyQuerySet
 from foundation.models import BaseModel, new_id
+
+
+class PeopleManager(UserManager["User"]):
+    """Makes users, with mail addresses in small letters: allauth looks for them so."""
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Also called by every form with a user's mail, through `AbstractUser.clean`."""
+        return (email or "").strip().lower()
 
 
 class User(GuardianUserMixin, AbstractUser):
@@ -29,9 +39,20 @@ class User(GuardianUserMixin, AbstractUser):
     language = models.CharField(_("language"), max_length=10, choices=settings.LANGUAGES, blank=True)
     theme = models.CharField(_("appearance"), max_length=5, choices=Theme.choices, blank=True)
 
+    objects: ClassVar[PeopleManager] = PeopleManager()
+
     class Meta(AbstractUser.Meta):
         verbose_name = _("user")  # type: ignore[assignment]  # the stubs know only plain text here
         verbose_name_plural = _("users")  # type: ignore[assignment]
+        constraints: ClassVar = [
+            # People sign in, and get back in, by their mail address.
+            models.UniqueConstraint(
+                Lower("email"),
+                condition=~Q(email=""),
+                name="accounts_user_mail",
+                violation_error_message=_("Another account has this mail address."),
+            )
+        ]
 
 
 class Role(Group):
@@ -54,6 +75,10 @@ class ApiKey(BaseModel):
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    replaced_by = models.OneToOneField(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="replaces",
+        verbose_name=_("replaced by"),
+    )  # fmt: skip
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -63,7 +88,10 @@ class ApiKey(BaseModel):
         ordering: ClassVar = ["-created_at"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["owner", "name"], condition=Q(revoked_at=None), name="accounts_apikey_live_name"
+                # A rotated key lives on for a while beside its successor, which has taken over the name.
+                fields=["owner", "name"],
+                condition=Q(revoked_at=None, replaced_by=None),
+                name="accounts_apikey_live_name",
             )
         ]
 

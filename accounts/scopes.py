@@ -15,7 +15,7 @@ SCOPES = {
     "conversations:read": _("read conversations"),
     "conversations:write": _("begin and continue conversations"),
     "keys:read": _("see API keys"),
-    "keys:write": _("make and revoke API keys"),
+    "keys:write": _("make, rotate and revoke API keys"),
 }
 
 

@@ -11,14 +11,22 @@ from rest_framework import serializers
 from accounts.models import ApiKey
 from accounts.scopes import SCOPES
 
+MOST_OVERLAP_SECONDS = 7 * 24 * 3600
+
 Plain = serializers.Serializer[Any]
 
 
 class SignInSerializer(Plain):
-    """Name and password."""
+    """Name (or mail) and password, and the code of the second factor where there is one."""
 
-    username = serializers.CharField(max_length=150)
+    username = serializers.CharField(max_length=254)
     password = serializers.CharField(max_length=1000, trim_whitespace=False, write_only=True)
+    code = serializers.CharField(
+        max_length=20,
+        required=False,
+        write_only=True,
+        help_text=_("The current code of the authenticator app, or a recovery code."),
+    )
 
 
 class RefreshSerializer(Plain):
@@ -81,6 +89,17 @@ class NewApiKeySerializer(Plain):
         if value is not None and value <= timezone.now():
             raise serializers.ValidationError(_("This is in the past."))
         return value
+
+
+class RotateSerializer(Plain):
+    """How long the old key goes on opening."""
+
+    overlap_seconds = serializers.IntegerField(
+        min_value=0,
+        max_value=MOST_OVERLAP_SECONDS,
+        default=0,
+        help_text=_("0: the old key ends at once. At most seven days."),
+    )
 
 
 class IssuedApiKeySerializer(ApiKeySerializer):

@@ -6,9 +6,14 @@ import uuid
 from dataclasses import dataclass
 from typing import cast
 
-from django.contrib.auth import authenticate
+from allauth.account.adapter import get_adapter
+from allauth.mfa.base.forms import AuthenticateForm
+from allauth.mfa.utils import is_mfa_enabled
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import RedisError
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
@@ -23,6 +28,18 @@ class WrongCredentials(AccountError):
     """The name or the password is wrong."""
 
 
+class SecondFactorRequired(AccountError):
+    """This account has a second factor: send its current code, or a recovery code, as `code`."""
+
+
+class TooManyAttempts(AccountError):
+    """Too many failed attempts; try again later."""
+
+
+class SignInAway(AccountError):
+    """Nobody can sign in at the moment; try again soon."""
+
+
 class InvalidRefreshToken(AccountError):
     """The refresh token is wrong, expired, or has been used."""
 
@@ -35,15 +52,40 @@ class TokenPair:
     refresh: str
 
 
-def obtain_tokens(*, request: HttpRequest | None, username: str, password: str) -> TokenPair:
-    """Signs in by name and password. Raises WrongCredentials, the same for a wrong name and a wrong password."""
-    user = authenticate(request, username=username, password=password)
-    if not isinstance(user, User):
-        raise WrongCredentials
+def obtain_tokens(*, request: HttpRequest, username: str, password: str, code: str = "") -> TokenPair:
+    """Signs in by name (or mail) and password, and the code of the second factor where there is one.
+
+    Raises WrongCredentials (the same for a wrong name, password or code), SecondFactorRequired (the password is right
+    and no code was given), TooManyAttempts (the limits of the sign-in page, counted together with it), and SignInAway
+    (Redis, which counts them, cannot be reached).
+    """
+    try:
+        user = get_adapter(request).authenticate(request, username=username, password=password)
+        if not isinstance(user, User):
+            raise WrongCredentials
+        if is_mfa_enabled(user):
+            _prove_second_factor(user, code)
+    except ValidationError as error:
+        raise TooManyAttempts from error
+    except (ConnectionInterrupted, RedisError) as error:
+        raise SignInAway from error
     with transaction.atomic():
         pair = _pair_for(user)
         audit.record(verb="auth.sign_in", actor=_actor(user, request), subject=user)
     return pair
+
+
+def _prove_second_factor(user: User, code: str) -> None:
+    """allauth's form knows the limits, what was used before, and whom to tell of a failure."""
+    if not code:
+        raise SecondFactorRequired
+    form = AuthenticateForm({"code": code}, user=user)
+    if form.is_valid():
+        form.authenticator.record_usage()
+    elif form.has_error("code", "too_many_login_attempts"):
+        raise TooManyAttempts
+    else:
+        raise WrongCredentials
 
 
 def refresh_tokens(*, refresh: str) -> TokenPair:

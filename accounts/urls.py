@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.views import ApiKeyDetail, ApiKeyList, Me, ObtainToken, RefreshToken, RevokeToken
+from accounts.views import ApiKeyDetail, ApiKeyList, ApiKeyRotation, Me, ObtainToken, RefreshToken, RevokeToken
 
 urlpatterns = [
     path("auth/token", ObtainToken.as_view(), name="auth-token"),
@@ -11,4 +11,5 @@ urlpatterns = [
     path("me", Me.as_view(), name="me"),
     path("api-keys", ApiKeyList.as_view(), name="api-keys"),
     path("api-keys/<uuid:pk>", ApiKeyDetail.as_view(), name="api-key"),
+    path("api-keys/<uuid:pk>/rotate", ApiKeyRotation.as_view(), name="api-key-rotate"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
@@ -15,7 +16,7 @@ from rest_framework.response import Response
 
 from accounts import tokens
 from accounts.audit import Actor
-from accounts.exceptions import NameTaken, ScopeTooWide
+from accounts.exceptions import KeyEnded, NameTaken, ScopeTooWide
 from accounts.models import ApiKey, User
 from accounts.serializers import (
     ApiKeySerializer,
@@ -23,10 +24,11 @@ from accounts.serializers import (
     MeSerializer,
     NewApiKeySerializer,
     RefreshSerializer,
+    RotateSerializer,
     SignInSerializer,
     TokenPairSerializer,
 )
-from accounts.services import issue_api_key, revoke_api_key
+from accounts.services import IssuedKey, issue_api_key, revoke_api_key, rotate_api_key
 from foundation.async_views import AsyncAPIView, AsyncGenericAPIView
 from foundation.exceptions import Problem
 
@@ -36,6 +38,29 @@ class KeyNameTaken(Problem):
 
     status_code = 409
     default_code = "name-taken"
+
+
+class KeyHasEnded(Problem):
+    """A key that has ended, or was rotated before, cannot be rotated."""
+
+    status_code = 409
+    default_code = "key-ended"
+
+
+class SignInLimited(Problem):
+    """Too many failed attempts; try again later."""
+
+    status_code = 429
+    default_code = "too-many-attempts"
+    wait = 60  # DRF's name for Retry-After
+
+
+class SignInUnavailable(Problem):
+    """Nobody can sign in at the moment; try again soon."""
+
+    status_code = 503
+    default_code = "unavailable"
+    wait = 5
 
 
 class _Open(AsyncAPIView):
@@ -57,13 +82,19 @@ class ObtainToken(_Open):
         request=SignInSerializer, responses={200: TokenPairSerializer},
     )  # fmt: skip
     def post(self, request: Request) -> Response:
-        """Trades name and password for tokens."""
+        """Trades name and password for tokens; with a second factor, also its `code`."""
         given = SignInSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         try:
             pair = tokens.obtain_tokens(request=request._request, **given.validated_data)
         except tokens.WrongCredentials as error:
             raise AuthenticationFailed(str(error), "wrong-credentials") from error
+        except tokens.SecondFactorRequired as error:
+            raise AuthenticationFailed(str(error), "second-factor-required") from error
+        except tokens.TooManyAttempts as error:
+            raise SignInLimited(str(error)) from error
+        except tokens.SignInAway as error:
+            raise SignInUnavailable(str(error)) from error
         return Response({"access": pair.access, "refresh": pair.refresh})
 
 
@@ -173,8 +204,7 @@ class ApiKeyList(mixins.ListModelMixin, ApiKeyView):
             raise KeyNameTaken(str(error)) from error
         except ScopeTooWide as error:
             raise PermissionDenied(str(error)) from error
-        shown = ApiKeySerializer(issued.row).data
-        return Response({**shown, "key": issued.key}, status=201, headers={"Cache-Control": "no-store"})
+        return _shown_once(issued)
 
 
 class ApiKeyDetail(ApiKeyView):
@@ -193,3 +223,38 @@ class ApiKeyDetail(ApiKeyView):
         own = ApiKey.objects.filter(owner=cast("User", request.user))
         revoke_api_key(api_key=get_object_or_404(own, pk=kwargs["pk"]), actor=Actor.of(request))
         return Response(status=204)
+
+
+class ApiKeyRotation(ApiKeyView):
+    """The successor of an API key."""
+
+    @extend_schema(
+        operation_id="api_keys_rotate", summary="Rotate an API key", tags=["api-keys"],
+        request=RotateSerializer, responses={201: IssuedApiKeySerializer},
+    )  # fmt: skip
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        """Makes a key of the same name and scopes; the old one opens for `overlap_seconds` more.
+
+        The text of the new key is in this answer and nowhere else, ever. 409 for a key that has ended, or was rotated
+        before.
+        """
+        given = RotateSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        own = ApiKey.objects.filter(owner=cast("User", request.user)).select_related("owner")
+        try:
+            issued = rotate_api_key(
+                api_key=get_object_or_404(own, pk=kwargs["pk"]),
+                actor=Actor.of(request),
+                overlap=timedelta(seconds=given.validated_data["overlap_seconds"]),
+                within=request.auth if isinstance(request.auth, ApiKey) else None,
+            )
+        except KeyEnded as error:
+            raise KeyHasEnded(str(error)) from error
+        except ScopeTooWide as error:
+            raise PermissionDenied(str(error)) from error
+        return _shown_once(issued)
+
+
+def _shown_once(issued: IssuedKey) -> Response:
+    shown = ApiKeySerializer(issued.row).data
+    return Response({**shown, "key": issued.key}, status=201, headers={"Cache-Control": "no-store"})

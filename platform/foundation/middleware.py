@@ -17,16 +17,24 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponseBase
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.locale import LocaleMiddleware
 from django.middleware.security import SecurityMiddleware
+from django.template.loader import render_to_string
+from django.utils import translation
 from django.utils.deprecation import MiddlewareMixin
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import RedisError
 
 from foundation.models import new_id
 
+logger = structlog.get_logger(__name__)
+
+AWAY = (OperationalError, InterfaceError, RedisError, ConnectionInterrupted)
 NO_PAGE = re.compile(r"^/(api/(?!v1/docs)|healthz|readyz|metrics)")
 SAFE_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
@@ -91,6 +99,20 @@ class PageCsrfMiddleware(PagesOnly, CsrfViewMiddleware):
 class PageAuthenticationMiddleware(PagesOnly, AuthenticationMiddleware): ...
 
 
+class PageLanguageMiddleware(PagesOnly, MiddlewareMixin):
+    """The language that a signed-in person chose in their settings; PageLocaleMiddleware serves everybody else."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Activates it for this request."""
+        try:
+            language = getattr(request.user, "language", "")
+        except (OperationalError, InterfaceError):
+            return  # the view meets the same database, and its error is answered with a page
+        if language:
+            translation.activate(language)
+            request.LANGUAGE_CODE = translation.get_language()
+
+
 class PageMessageMiddleware(PagesOnly, MessageMiddleware): ...
 
 
@@ -109,6 +131,18 @@ class PageContentSecurityMiddleware(PagesOnly, CSPMiddleware):
             )
             parts.config = next(own, parts.config)
         return parts
+
+
+class PageUnavailableMiddleware(PagesOnly, MiddlewareMixin):
+    """A page that says so, with 503, when the database or Redis is away while a page is made."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """None for what is neither: that is an error of ours. The API answers for itself (foundation.problems)."""
+        if NO_PAGE.match(request.path) or not isinstance(exception, AWAY):
+            return None
+        logger.error("page_unavailable", path=request.path, error=type(exception).__name__)
+        page = render_to_string("503.html", {"request_id": getattr(request, "request_id", "")})
+        return HttpResponse(page, status=503, headers={"Retry-After": "5", "Cache-Control": "no-store"})
 
 
 Response = HttpResponseBase

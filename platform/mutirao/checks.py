@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from cryptography.fernet import Fernet
 from django.apps import AppConfig
 from django.apps import apps as django_apps
 from django.conf import settings
@@ -74,6 +75,20 @@ def token_rotation(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     return [_error("The token blacklist app is missing.", "Add rest_framework_simplejwt.token_blacklist.", 7)]
 
 
+@register(ENVIRONMENT)
+def encryption_keys(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """MUTIRAO_ENCRYPTION_KEYS has at least one key, and every one is a Fernet key."""
+    hint = "Make one with: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+    if not settings.ENCRYPTION_KEYS:
+        return [_error("MUTIRAO_ENCRYPTION_KEYS is not set.", f"{hint}; or run `make up`, which makes one.", 8)]
+    try:
+        for key in settings.ENCRYPTION_KEYS:
+            Fernet(key)
+    except ValueError:
+        return [_error("MUTIRAO_ENCRYPTION_KEYS has something that is no Fernet key.", hint, 9)]
+    return []
+
+
 @register(Tags.security, deploy=True)
 def page_protection(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     """Django's own W001 to W003 look for the names of its classes; what stands here are subclasses of them."""
@@ -103,7 +118,7 @@ def telemetry(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     try:
         networks(tuple(settings.METRICS_ALLOW))
     except ValueError as error:
-        found.append(_error(f"MUTIRAO_METRICS_ALLOW: {error}.", "For example 10.0.0.0/8,192.0.2.7.", 8))
+        found.append(_error(f"MUTIRAO_METRICS_ALLOW: {error}.", "For example 10.0.0.0/8,192.0.2.7.", 12))
     if settings.SENTRY_PROBLEM:
         found.append(_error("SENTRY_DSN is not a Sentry address.", "Copy it from the project's settings.", 10))
     if settings.LANGSMITH_TRACING and not settings.LANGSMITH_HAS_KEY:

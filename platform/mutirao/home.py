@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+from cryptography.fernet import Fernet
+
 from mutirao.embedded import EmbeddedValkey, free_port, is_free
 
 HEADER = "# Made by `make up`. Secrets: keep it to yourself, and back it up with the data.\n"
@@ -85,6 +87,8 @@ class Home:
         for name in ("SECRET_KEY", "JWT_SIGNING_KEY"):
             if name not in given:
                 wanted.setdefault(name, secrets.token_urlsafe(48))
+        if "MUTIRAO_ENCRYPTION_KEYS" not in given:
+            wanted.setdefault("MUTIRAO_ENCRYPTION_KEYS", Fernet.generate_key().decode())
         if "REDIS_URL" not in given:
             wanted["REDIS_URL"] = self._valkey_at(known.get("REDIS_URL", "")).url
         wanted.setdefault("MUTIRAO_HTTPS", "0")

@@ -41,6 +41,7 @@ MATRIX: list[Row] = [
 # The rights to these are tested beside them, in tests/accounts.
 ELSEWHERE = {
     "auth/token", "auth/token/refresh", "auth/token/revoke", "me", "api-keys", "api-keys/<uuid:pk>",
+    "api-keys/<uuid:pk>/rotate",
 }  # fmt: skip
 ROLES = ("nobody", "outsider", "member", "operator", "admin")
 

@@ -27,7 +27,9 @@ def test_what_the_environment_gives_is_not_made(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.make()
     home.prepare_environment({"REDIS_URL": "redis://elsewhere:6379/0", "SECRET_KEY": "given"})
-    assert set(read_environment(home.environment_file)) == {"JWT_SIGNING_KEY", "MUTIRAO_HTTPS"}
+    assert set(read_environment(home.environment_file)) == {
+        "JWT_SIGNING_KEY", "MUTIRAO_ENCRYPTION_KEYS", "MUTIRAO_HTTPS",
+    }  # fmt: skip
     assert home.embedded_valkey({"REDIS_URL": "redis://elsewhere:6379/0"}) is None
 
 

@@ -123,7 +123,7 @@ def test_the_whole_system_is_asked_one_query_for_each_question(late: Task, djang
 @pytest.mark.parametrize(
     ("changes", "number"),
     [
-        ({"METRICS_ALLOW": ["10.0.0.0/8", "not-a-network"]}, "mutirao.E008"),
+        ({"METRICS_ALLOW": ["10.0.0.0/8", "not-a-network"]}, "mutirao.E012"),
         ({"SENTRY_PROBLEM": "BadDsn"}, "mutirao.E010"),
         ({"LANGSMITH_TRACING": True, "LANGSMITH_HAS_KEY": False}, "mutirao.E011"),
     ],

@@ -11,7 +11,7 @@ AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "pages:overview"
 AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",  # Django's own, by name or mail
     "guardian.backends.ObjectPermissionBackend",
 ]
 PASSWORD_HASHERS = [
@@ -24,6 +24,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# What encrypts secrets at rest: Fernet keys, the first encrypts, all decrypt.
+ENCRYPTION_KEYS: list[str] = env.list("MUTIRAO_ENCRYPTION_KEYS", default=[])
 
 ANONYMOUS_USER_NAME = None  # guardian: no anonymous row
 GUARDIAN_MONKEY_PATCH_USER = False

@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
     "guardian",
     "rest_framework",
     "rest_framework_simplejwt",
@@ -69,11 +70,13 @@ MIDDLEWARE = [
     "foundation.middleware.PageCommonMiddleware",
     "foundation.middleware.PageCsrfMiddleware",
     "foundation.middleware.PageAuthenticationMiddleware",
+    "foundation.middleware.PageLanguageMiddleware",
     "foundation.middleware.PageMessageMiddleware",
     "foundation.middleware.PageXFrameOptionsMiddleware",
     "foundation.middleware.PageContentSecurityMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "foundation.middleware.PageUnavailableMiddleware",
 ]
 
 # They look for names; ours are subclasses of those classes. mutirao.checks.page_protection looks for the classes.

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request
 
-from tests.screenshots.browser import launched
 from tests.site import Site, running
 
 ENVIRON = {"MUTIRAO_APPS": "tests.parts", "MUTIRAO_ALLOW_SCRIPTED_MODELS": "1", "MUTIRAO_SWEEP_SECONDS": "0.5"}
@@ -104,13 +103,6 @@ def chat_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for a module: Playwright's event loop may not be there when tests of other modules want theirs."""
-    with sync_playwright() as playwright, launched(playwright) as browser:
-        yield browser
-
-
 @pytest.fixture(scope="session")
 def session_key(chat_site: Site) -> str:
     """A session of `admin`."""
@@ -120,12 +112,12 @@ def session_key(chat_site: Site) -> str:
 
 
 @pytest.fixture
-def visits(chat_site: Site, chromium: Browser, session_key: str) -> Iterator[Visits]:
+def visits(chat_site: Site, browser: Browser, session_key: str) -> Iterator[Visits]:
     """Opens pages in a context of their own, with any of Playwright's options (`viewport`, `color_scheme`, …)."""
     contexts: list[BrowserContext] = []
 
     def make(**options: object) -> Visit:
-        context = chromium.new_context(**({"locale": "en-US"} | options))  # type: ignore[arg-type]
+        context = browser.new_context(**({"locale": "en-US"} | options))  # type: ignore[arg-type]
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         context.set_default_timeout(20_000)
         context.add_cookies(

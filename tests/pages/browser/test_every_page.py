@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
-from tests.screenshots.browser import launched
 from tests.screenshots.pages import ALONE, PAGES, SIZES, names_of, open_page, sign_in
 from tests.site import Site, running
 
@@ -38,13 +37,6 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str
         assert made.returncode == 0, made.stderr
         site.make_key()
         yield site, made.stdout.strip(), names_of(site)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with sync_playwright() as playwright, launched(playwright) as found:
-        yield found
 
 
 @pytest.fixture(scope="module", params=LOOKS, ids=lambda look: "-".join(look))

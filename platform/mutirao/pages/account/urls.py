@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 
-
-def later(request: HttpRequest) -> HttpResponse:
-    """Replaced by the page itself."""
-    raise Http404
-
+from mutirao.pages.account import keys, preferences
 
 urlpatterns = [
-    path("keys/", later, name="keys"),
-    path("settings/", later, name="settings"),
+    path("keys/", keys.key_list, name="keys"),
+    path("keys/new/", keys.key_new, name="key-new"),
+    path("keys/<uuid:pk>/rotate/", keys.key_rotate, name="key-rotate"),
+    path("keys/<uuid:pk>/revoke/", keys.key_revoke, name="key-revoke"),
+    path("settings/", preferences.settings_page, name="settings"),
 ]
