@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from mutirao.archive import reading
 from tests.e2e.conftest import ENVIRON, _back_end
+from tests.parts.authenticator import code_of
 from tests.site import Site, running
 
 ECHO = {"agent": "echo", "input": "uma mão lava a outra"}
+SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+ANA = {"username": "ana", "password": "ana-password-1"}
+SECOND_FACTOR = f"""
+from allauth.mfa.totp.internal.auth import TOTP
+from accounts.models import User
+TOTP.activate(User.objects.create_user("ana", password="ana-password-1"), "{SECRET}")
+"""
 ADMIN = {"username": "admin", "password": "admin-password-1"}
 
 
@@ -77,7 +85,8 @@ def test_a_backup_taken_while_tasks_are_submitted_is_of_one_moment(site: Site, t
 @pytest.mark.timeout(240)  # Two platforms, one after the other.
 def test_tasks_conversations_keys_and_tokens_go_on_on_another_machine(tmp_path: Path) -> None:
     file = tmp_path / "backup.zip"
-    environ = ENVIRON | {"MUTIRAO_ADMIN_PASSWORD": ADMIN["password"], "MUTIRAO_ENCRYPTION_KEYS": f"k{uuid.uuid4().hex}"}
+    sealing = Fernet.generate_key().decode()
+    environ = ENVIRON | {"MUTIRAO_ADMIN_PASSWORD": ADMIN["password"], "MUTIRAO_ENCRYPTION_KEYS": sealing}
     with _back_end() as old_end, running(tmp_path / "old", **old_end, **environ) as old:
         old.make_key()
         tokens = old.request("POST", "/api/v1/auth/token", ADMIN)[1]
@@ -87,6 +96,8 @@ def test_tasks_conversations_keys_and_tokens_go_on_on_another_machine(tmp_path: 
         later = {**ECHO, "not_before": "2099-01-01T00:00:00Z"}
         waiting = old.request("POST", "/api/v1/tasks", later)[1]["id"]
         done = old.request("POST", "/api/v1/tasks", ECHO, Prefer="wait=30")[1]["id"]
+        sealed = old.manage("shell", "-c", SECOND_FACTOR)
+        assert sealed.returncode == 0, sealed.stderr
         assert old.manage("backup", str(file)).returncode == 0
         tasks, said = _ids(old), old.request("GET", messages)[1]["results"]
         log = [*old.events(done)]
@@ -106,7 +117,10 @@ def test_tasks_conversations_keys_and_tokens_go_on_on_another_machine(tmp_path: 
             assert (status, set(renewed)) == (200, {"access", "refresh"})
             assert new.request("POST", messages, {"text": "again"}, Prefer="wait=30")[0] == 200
             keys = (tmp_path / "new" / "environment").read_text()
-            assert f"MUTIRAO_ENCRYPTION_KEYS={environ['MUTIRAO_ENCRYPTION_KEYS']}" in keys.splitlines()
+            assert f"MUTIRAO_ENCRYPTION_KEYS={sealing}" in keys.splitlines()
+            # What was sealed there can be opened here: a code of the authenticator app still fits its secret.
+            assert new.request("POST", "/api/v1/auth/token", ANA)[0] == 401
+            assert new.request("POST", "/api/v1/auth/token", ANA | {"code": code_of(SECRET)})[0] == 200
             refused = new.manage("restore", str(file), "--force")
             assert refused.returncode == 1
             assert "already runs on" in refused.stderr
