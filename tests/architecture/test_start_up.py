@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTION = {
     "SECRET_KEY": "a-production-secret-of-enough-different-characters-2718281828",
+    "MUTIRAO_ENCRYPTION_KEYS": "YS1wcm9kdWN0aW9uLWVuY3J5cHRpb24ta2V5LTMyLWI=",
     "JWT_SIGNING_KEY": "another-production-secret-of-enough-characters-3141592653",
     "REDIS_URL": "redis://redis.example:6379/0",
     "DATABASE_URL": "postgres://mutirao:secret@db.example/mutirao",
@@ -65,6 +66,8 @@ def test_production_settings_pass_the_deployment_checks(tmp_path: Path) -> None:
         ("SECRET_KEY", "", "SECRET_KEY is not set."),
         ("SECRET_KEY", "short", "SECRET_KEY is shorter than 32 characters."),
         ("JWT_SIGNING_KEY", PRODUCTION["SECRET_KEY"], "JWT_SIGNING_KEY equals SECRET_KEY."),
+        ("MUTIRAO_ENCRYPTION_KEYS", "", "MUTIRAO_ENCRYPTION_KEYS is not set."),
+        ("MUTIRAO_ENCRYPTION_KEYS", "short", "MUTIRAO_ENCRYPTION_KEYS has something that is no Fernet key."),
         ("REDIS_URL", "", "REDIS_URL is not set."),
         ("REDIS_URL", "http://redis", "REDIS_URL is not a redis://"),
         ("CELERY_BROKER_URL", "sqs://queue", "CELERY_BROKER_URL is not"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from mutirao.secret_files import SecretFileError, read_secret_files, with_password
 from tests.site import manage
@@ -63,6 +64,8 @@ def test_a_password_goes_into_an_address_that_has_none(url: str, whole: str) -> 
 def test_settings_take_secrets_from_files(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).write_text(name * 20)
-    one, two = str(tmp_path / "one"), str(tmp_path / "two")
-    checked = manage(tmp_path, "check", REDIS_URL="redis://127.0.0.1", SECRET_KEY_FILE=one, JWT_SIGNING_KEY_FILE=two)
+    (tmp_path / "seal").write_text(Fernet.generate_key().decode())
+    files = {"SECRET_KEY_FILE": "one", "JWT_SIGNING_KEY_FILE": "two", "MUTIRAO_ENCRYPTION_KEYS_FILE": "seal"}
+    given = {name: str(tmp_path / file) for name, file in files.items()}
+    checked = manage(tmp_path, "check", REDIS_URL="redis://127.0.0.1", **given)
     assert checked.returncode == 0, checked.stderr
