@@ -13,6 +13,9 @@ from agents.tasks.exceptions import LeaseLost
 from agents.tools.exceptions import InvalidTool, UnknownTool
 from agents.tools.langchain import build_tools
 
+# A tool gives back the connections of its thread, where an earlier test may have left one.
+pytestmark = pytest.mark.django_db
+
 
 def shipping_days(country: str, *, express: bool = False) -> int:
     """How many days a parcel takes.
