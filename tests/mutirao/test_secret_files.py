@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -66,6 +67,6 @@ def test_settings_take_secrets_from_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text(name * 20)
     (tmp_path / "seal").write_text(Fernet.generate_key().decode())
     files = {"SECRET_KEY_FILE": "one", "JWT_SIGNING_KEY_FILE": "two", "MUTIRAO_ENCRYPTION_KEYS_FILE": "seal"}
-    given = {name: str(tmp_path / file) for name, file in files.items()}
+    given: dict[str, Any] = {name: str(tmp_path / file) for name, file in files.items()}
     checked = manage(tmp_path, "check", REDIS_URL="redis://127.0.0.1", **given)
     assert checked.returncode == 0, checked.stderr

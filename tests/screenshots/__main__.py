@@ -10,19 +10,20 @@ import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.screenshots.browser import launched
-from tests.screenshots.pages import ALONE, LANGUAGES, PAGES, SCHEMES, SIZES, names_of, open_page, sign_in
+from tests.screenshots.pages import ALONE, LOOKS, PAGES, names_of, open_page, sign_in
 from tests.site import ROOT, Site, running
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make screenshots")
     parser.add_argument("--to", type=Path, default=ROOT / "var" / "screenshots")
+    parser.add_argument("--look", action="append", choices=LOOKS, help="may be repeated (default: all)")
     parser.add_argument("--readme", action="store_true", help="replace the picture in the README")
     options = parser.parse_args()
     with (
@@ -35,25 +36,24 @@ def main() -> None:
         assert seeded.returncode == 0, seeded.stderr
         site.make_key()
         password = seeded.stdout.strip()
-        taken = sum(1 for _ in _pictures(site, browser, options.to, password))
+        taken = sum(1 for _ in _pictures(site, browser, options.look or LOOKS, options.to, password))
         if options.readme:
             _for_readme(site, browser, password)
     sys.stdout.write(f"{taken} pictures in {options.to}\n")
 
 
-def _pictures(site: Site, browser: Browser, to: Path, password: str) -> Iterator[Path]:
+def _pictures(site: Site, browser: Browser, looks: Sequence[str], to: Path, password: str) -> Iterator[Path]:
     names = names_of(site)
-    for size, scheme in ((size, scheme) for size in SIZES for scheme in SCHEMES):
-        for language in LANGUAGES:
-            folder = to / language / f"{size}-{scheme}"
-            folder.mkdir(parents=True, exist_ok=True)
-            page = open_page(browser, site, size, scheme, language)
-            for address in ALONE:
-                yield _take(page, address, folder)
-            sign_in(page, "ana", password)
-            for address in PAGES:
-                yield _take(page, address.format(**names), folder)
-            page.context.close()
+    for look in looks:
+        folder = to / look
+        folder.mkdir(parents=True, exist_ok=True)
+        page = open_page(browser, site, *look.split("-", 2))
+        for address in ALONE:
+            yield _take(page, address, folder)
+        sign_in(page, "ana", password)
+        for address in PAGES:
+            yield _take(page, address.format(**names), folder)
+        page.context.close()
 
 
 def _take(page: Page, address: str, folder: Path) -> Path:

@@ -9,10 +9,11 @@ from tests.site import Site
 SIZES = {"desktop": (1280, 900), "phone": (360, 780)}
 SCHEMES = ("light", "dark")
 LANGUAGES = ("en", "pt-BR")
+LOOKS = [f"{size}-{scheme}-{language}" for size in SIZES for scheme in SCHEMES for language in LANGUAGES]
 ALONE = ("/account/login/", "/account/password/reset/")
 PAGES = (
     "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
-    "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/keys/", "/settings/",
+    "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/keys/", "/keys/new/", "/settings/",
     "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/",
     "/nowhere/", "/api/v1/docs",
 )  # fmt: skip
