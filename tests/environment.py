@@ -32,7 +32,7 @@ os.environ.pop("EMAIL_URL", None)
 # Parallel parts of one run (pytest-xdist) inherit the Redis of the first process; each has a database of its own there.
 if part := os.environ.get("PYTEST_XDIST_WORKER", ""):
     server, _, number = os.environ["REDIS_URL"].rpartition("/")
-    os.environ["REDIS_URL"] = f"{server}/{(int(number) + 1 + int(part.removeprefix('gw'))) % 16}"
+    os.environ["REDIS_URL"] = f"{server}/{(int(number) - 1 - int(part.removeprefix('gw'))) % 16}"
 
 # The database and the broker that the suite was told to use; empty: SQLite and the embedded Valkey.
 GIVEN = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL") if os.environ.get(name)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.timezone import now
 
 from agents.tasks.models import Task
@@ -20,4 +21,4 @@ def shown(value: Any) -> str:
 def duration_of(task: Task) -> str:
     """From acceptance to the end, or to now."""
     seconds = ((task.finished_at or now()) - task.created_at).total_seconds()
-    return f"{seconds:.2f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
+    return f"{number_format(seconds, 2)} s" if seconds < 60 else f"{number_format(seconds / 60, 1)} min"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from agents.tasks.models import Task, TaskEvent
+from agents.tasks.models import Status, Task, TaskEvent
 
 MOST_EVENTS = 500
 
@@ -56,13 +56,19 @@ def _line(event: TaskEvent, accepted: datetime) -> Line:
     )
 
 
+def _status(data: dict[str, Any]) -> str:
+    """In the reader's language; a state that this version does not know, as it is."""
+    said = str(data.get("status"))
+    return str(dict(Status.choices).get(said, said))
+
+
 def _text(event: TaskEvent) -> str:
     """What matters of it in one line."""
     data = event.data
     match event.kind:
         case TaskEvent.Kind.STATUS:
             error = data.get("error")
-            return f"{data.get('status')}: {error['message']}" if error else str(data.get("status"))
+            return f"{_status(data)}: {error['message']}" if error else _status(data)
         case TaskEvent.Kind.MESSAGE:
             return str(data.get("text", ""))
         case TaskEvent.Kind.STEP:

@@ -46,5 +46,6 @@ def names_of(site: Site) -> dict[str, str]:
         for state in states
     }
     site.make_key("ana")
+    ana = site.request("GET", "/api/v1/me")[1]["id"]
     conversations = site.request("GET", "/api/v1/conversations?search=parcel")[1]["results"]
-    return found | {"conversation": conversations[0]["id"]}
+    return found | {"conversation": next(each["id"] for each in conversations if each["owner"] == ana)}

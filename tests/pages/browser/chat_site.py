@@ -112,7 +112,7 @@ def session_key(chat_site: Site) -> str:
 
 
 @pytest.fixture
-def visits(chat_site: Site, browser: Browser, session_key: str) -> Iterator[Visits]:
+def chats(chat_site: Site, browser: Browser, session_key: str) -> Iterator[Visits]:
     """Opens pages in a context of their own, with any of Playwright's options (`viewport`, `color_scheme`, …)."""
     contexts: list[BrowserContext] = []
 
@@ -132,6 +132,6 @@ def visits(chat_site: Site, browser: Browser, session_key: str) -> Iterator[Visi
 
 
 @pytest.fixture
-def visit(visits: Visits) -> Visit:
+def chat(chats: Visits) -> Visit:
     """One page, as wide as a desk allows."""
-    return visits(viewport={"width": 1360, "height": 860})
+    return chats(viewport={"width": 1360, "height": 860})

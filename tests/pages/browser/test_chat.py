@@ -33,33 +33,33 @@ def _live(page: Page) -> str:
     return page.locator(".chat-live-text").inner_text()
 
 
-def _send(visit: Visit, text: str) -> None:
-    visit.page.fill("#text", text)
-    visit.page.press("#text", "Enter")
+def _send(chat: Visit, text: str) -> None:
+    chat.page.fill("#text", text)
+    chat.page.press("#text", "Enter")
 
 
-def _is_quiet(visit: Visit) -> bool:
+def _is_quiet(chat: Visit) -> bool:
     """No request left this machine, nothing asked for attention, and the console is empty."""
-    return (visit.foreign, visit.dialogs, visit.console) == ([], [], [])
+    return (chat.foreign, chat.dialogs, chat.console) == ([], [], [])
 
 
-def test_a_message_streams_and_becomes_markdown(visit: Visit) -> None:
-    page = visit.begin("echo", "**bold** and `code`\n\n- one\n- two")
-    visit.answered()
+def test_a_message_streams_and_becomes_markdown(chat: Visit) -> None:
+    page = chat.begin("echo", "**bold** and `code`\n\n- one\n- two")
+    chat.answered()
     answer = page.locator(".chat-answer .chat-markdown")
     expect(answer.locator("strong")).to_have_text("bold")
     expect(answer.locator("li")).to_have_count(2)
-    _send(visit, "again")
+    _send(chat, "again")
     expect(page.locator("#text")).to_have_value("")
-    visit.answered(2)
+    chat.answered(2)
     expect(page.locator(".chat-answer .chat-markdown").nth(1)).to_have_text("again")
     expect(page.locator("#announcer")).to_have_text("Echo. again")
     assert page.evaluate("document.activeElement.id") == "text"
-    assert _is_quiet(visit)
+    assert _is_quiet(chat)
 
 
-def test_a_reload_continues_the_stream(visit: Visit) -> None:
-    page = visit.begin("patient", "Slowly, please.")
+def test_a_reload_continues_the_stream(chat: Visit) -> None:
+    page = chat.begin("patient", "Slowly, please.")
     before = _live(page)
     page.reload()
     after = _live(page)
@@ -70,11 +70,11 @@ def test_a_reload_continues_the_stream(visit: Visit) -> None:
     assert WORDS.startswith(_live(page).strip())
     # Nothing was announced while it was written.
     assert page.locator("#announcer").inner_text() == ""
-    visit.answered()
+    chat.answered()
     expect(page.locator(".chat-markdown")).to_have_text(WORDS)
 
 
-def test_a_stream_that_is_cut_goes_on_with_every_piece_once(visit: Visit) -> None:
+def test_a_stream_that_is_cut_goes_on_with_every_piece_once(chat: Visit) -> None:
     connections: list[str] = []
     beginning = "".join(
         f'id: {number}\nevent: status\ndata: {{"status": "{status}"}}\n\n'
@@ -88,29 +88,29 @@ def test_a_stream_that_is_cut_goes_on_with_every_piece_once(visit: Visit) -> Non
         else:
             route.continue_()
 
-    visit.page.route("**/events", cut_twice)
-    page = visit.begin("patient", "Go on.")
+    chat.page.route("**/events", cut_twice)
+    page = chat.begin("patient", "Go on.")
     assert WORDS.startswith(_live(page).strip())
     expect(page.locator(".chat-live-text")).to_contain_text("word9")
     assert len(connections) == 3
     assert page.locator(".chat-live-text").count() == 1
     assert WORDS.startswith(_live(page).strip())
-    visit.answered()
+    chat.answered()
     expect(page.locator(".chat-markdown")).to_have_text(WORDS)
 
 
-def test_a_stream_that_is_gone_for_good_says_so_and_looks_again(visit: Visit) -> None:
-    visit.page.route("**/events", lambda route: route.fulfill(status=403))
-    page = visit.begin("slow", "Are you there?")
+def test_a_stream_that_is_gone_for_good_says_so_and_looks_again(chat: Visit) -> None:
+    chat.page.route("**/events", lambda route: route.fulfill(status=403))
+    page = chat.begin("slow", "Are you there?")
     expect(page.get_by_text("The connection to this answer is gone")).to_be_visible()
     page.unroute("**/events")
     page.get_by_role("button", name="Look again").click()
-    visit.answered()
+    chat.answered()
     expect(page.locator(".chat-markdown")).to_contain_text("word20")
 
 
-def test_escape_stops_and_keeps_what_was_said(visit: Visit) -> None:
-    page = visit.begin("patient", "Too slowly.")
+def test_escape_stops_and_keeps_what_was_said(chat: Visit) -> None:
+    page = chat.begin("patient", "Too slowly.")
     _live(page)
     page.keyboard.press("Escape")
     expect(page.locator(".chat-answer .badge", has_text="stopped")).to_be_visible()
@@ -118,24 +118,24 @@ def test_escape_stops_and_keeps_what_was_said(visit: Visit) -> None:
     assert kept
     assert WORDS.startswith(kept)
     assert len(kept) < len(WORDS)
-    assert _is_quiet(visit)
+    assert _is_quiet(chat)
 
 
-def test_an_answer_is_regenerated_in_its_place(visit: Visit) -> None:
-    page = visit.begin("slow", "Once more.")
-    visit.answered()
+def test_an_answer_is_regenerated_in_its_place(chat: Visit) -> None:
+    page = chat.begin("slow", "Once more.")
+    chat.answered()
     page.get_by_role("button", name="Regenerate").click()
     expect(page.locator(".chat-pending")).to_have_count(1)
-    visit.answered()
+    chat.answered()
     expect(page.locator(".chat-turn")).to_have_count(1)
     expect(page.locator(".chat-markdown")).to_contain_text("word20")
 
 
-def test_arrow_up_edits_the_last_message_and_what_followed_is_cut(visit: Visit) -> None:
-    page = visit.begin("echo", "first")
-    visit.answered()
-    _send(visit, "secnod")
-    visit.answered(2)
+def test_arrow_up_edits_the_last_message_and_what_followed_is_cut(chat: Visit) -> None:
+    page = chat.begin("echo", "first")
+    chat.answered()
+    _send(chat, "secnod")
+    chat.answered(2)
     page.press("#text", "ArrowUp")
     box = page.get_by_label("Change your message")
     expect(box).to_be_focused()
@@ -145,14 +145,14 @@ def test_arrow_up_edits_the_last_message_and_what_followed_is_cut(visit: Visit) 
     box.fill("erste")
     page.get_by_role("button", name="Ask anew").click()
     expect(page.locator(".chat-turn")).to_have_count(1)
-    visit.answered()
+    chat.answered()
     expect(page.locator(".chat-markdown")).to_have_text("erste")
-    assert _is_quiet(visit)
+    assert _is_quiet(chat)
 
 
-def test_tool_calls_are_folded_with_arguments_and_result(visit: Visit) -> None:
-    page = visit.begin("tooler", "What is 6 times 7?")
-    visit.answered()
+def test_tool_calls_are_folded_with_arguments_and_result(chat: Visit) -> None:
+    page = chat.begin("tooler", "What is 6 times 7?")
+    chat.answered()
     tools = page.locator(".chat-answer details.chat-tool")
     expect(tools).to_have_count(2)
     assert tools.evaluate_all("all => all.map(tool => tool.open)") == [False, False]
@@ -162,8 +162,8 @@ def test_tool_calls_are_folded_with_arguments_and_result(visit: Visit) -> None:
     expect(tool.locator("pre").nth(1)).to_have_text("42")
 
 
-def test_a_failed_answer_says_why_and_can_be_tried_again(visit: Visit) -> None:
-    page = visit.begin("broken", "Please work.")
+def test_a_failed_answer_says_why_and_can_be_tried_again(chat: Visit) -> None:
+    page = chat.begin("broken", "Please work.")
     expect(page.locator("[data-outcome]")).to_contain_text("ModelRejected")
     expect(page.locator("#announcer")).to_contain_text("ModelRejected")
     page.get_by_role("button", name="Try again").click()
@@ -171,12 +171,12 @@ def test_a_failed_answer_says_why_and_can_be_tried_again(visit: Visit) -> None:
     expect(page.locator("[data-outcome]")).to_contain_text("ModelRejected")
 
 
-def test_twenty_payloads_do_nothing(visit: Visit) -> None:
-    page = visit.begin("echo", PAYLOADS[0])
+def test_twenty_payloads_do_nothing(chat: Visit) -> None:
+    page = chat.begin("echo", PAYLOADS[0])
     for number, payload in enumerate(PAYLOADS[1:], start=2):
-        visit.answered(number - 1)
-        _send(visit, payload)
-    visit.answered(len(PAYLOADS))
+        chat.answered(number - 1)
+        _send(chat, payload)
+    chat.answered(len(PAYLOADS))
     address = page.url
     page.reload()
     page.mouse.move(700, 300)
@@ -189,22 +189,22 @@ def test_twenty_payloads_do_nothing(visit: Visit) -> None:
     assert links
     assert all(re.match(r"(https?://|mailto:)", link) for link in links)
     assert page.url == address
-    assert _is_quiet(visit)
+    assert _is_quiet(chat)
 
 
-def test_what_tools_take_and_give_does_nothing_either(visit: Visit) -> None:
-    page = visit.begin("fumbler", "Calculate.")
-    visit.answered()
+def test_what_tools_take_and_give_does_nothing_either(chat: Visit) -> None:
+    page = chat.begin("fumbler", "Calculate.")
+    chat.answered()
     for tool in page.locator(".chat-answer details.chat-tool").all():
         tool.locator("summary").click()
     expect(page.locator(".chat-tool-bad pre").first).to_contain_text("<img src=//evil.example/x onerror=alert(1)>")
     assert page.locator(".chat-tool pre").locator(ACTIVE).count() == 0
-    assert _is_quiet(visit)
+    assert _is_quiet(chat)
 
 
-def test_everything_has_a_key(visit: Visit) -> None:
-    page = visit.begin("echo", "a walrus")
-    visit.answered()
+def test_everything_has_a_key(chat: Visit) -> None:
+    page = chat.begin("echo", "a walrus")
+    chat.answered()
     page.locator(".chat-turn").focus()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -219,15 +219,16 @@ def test_everything_has_a_key(visit: Visit) -> None:
     expect(page.locator("#conversations")).to_contain_text("Nothing has")
     page.keyboard.press("Control+Shift+O")
     page.wait_for_url("**/chat/")
+    expect(page.locator("#text")).to_be_focused()
     page.keyboard.type("a line")
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("another")
     expect(page.locator("#text")).to_have_value("a line\nanother")
 
 
-def test_messages_and_code_are_copied(visit: Visit) -> None:
-    page = visit.begin("echo", "Look:\n\n```\nx = 1\ny = 2\n```")
-    visit.answered()
+def test_messages_and_code_are_copied(chat: Visit) -> None:
+    page = chat.begin("echo", "Look:\n\n```\nx = 1\ny = 2\n```")
+    chat.answered()
     page.locator(".chat-copy-code").click()
     expect(page.locator(".chat-copy-code")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == "x = 1\ny = 2\n"
@@ -235,9 +236,9 @@ def test_messages_and_code_are_copied(visit: Visit) -> None:
     page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('Look:')")
 
 
-def test_a_conversation_is_renamed_and_deleted(visit: Visit) -> None:
-    page = visit.begin("echo", "to be renamed")
-    visit.answered()
+def test_a_conversation_is_renamed_and_deleted(chat: Visit) -> None:
+    page = chat.begin("echo", "to be renamed")
+    chat.answered()
     page.get_by_role("link", name="Rename", exact=True).click()
     page.get_by_label("Title").fill("Renamed by hand")
     page.keyboard.press("Enter")
@@ -249,12 +250,12 @@ def test_a_conversation_is_renamed_and_deleted(visit: Visit) -> None:
     expect(page.locator("#conversations")).not_to_contain_text("Renamed by hand")
 
 
-def test_earlier_messages_come_in_above_without_a_jump(visit: Visit) -> None:
-    page = visit.begin("echo", "message 1")
+def test_earlier_messages_come_in_above_without_a_jump(chat: Visit) -> None:
+    page = chat.begin("echo", "message 1")
     for number in range(2, 24):
-        visit.answered(number - 1)
-        _send(visit, f"message {number}")
-    visit.answered(23)
+        chat.answered(number - 1)
+        _send(chat, f"message {number}")
+    chat.answered(23)
     page.reload()
     expect(page.locator(".chat-turn")).to_have_count(20)
     top = page.locator(".chat-turn").first.bounding_box()
@@ -271,9 +272,9 @@ def test_earlier_messages_come_in_above_without_a_jump(visit: Visit) -> None:
     assert abs(top["y"] - still["y"]) < 100
 
 
-def test_it_works_without_scripts(visits: Visits) -> None:
-    visit = visits(java_script_enabled=False)
-    page = visit.open("/chat/?agent=slow")
+def test_it_works_without_scripts(chats: Visits) -> None:
+    chat = chats(java_script_enabled=False)
+    page = chat.open("/chat/?agent=slow")
     page.fill("#text", "No scripts here.")
     page.get_by_role("button", name="Send").click()
     page.wait_for_url("**/chat/*-*/*")
@@ -288,37 +289,37 @@ def _serious(page: Page) -> list[Any]:
 
 
 @pytest.mark.parametrize("options", [{"viewport": {"width": 1360, "height": 860}}, PHONE], ids=["desk", "phone"])
-def test_every_state_is_accessible_and_fits(visits: Visits, options: dict[str, Any]) -> None:
-    visit = visits(**options)
-    page = visit.page
+def test_every_state_is_accessible_and_fits(chats: Visits, options: dict[str, Any]) -> None:
+    chat = chats(**options)
+    page = chat.page
 
     def check(state: str) -> None:
         assert _serious(page) == [], state
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), state
 
-    visit.open("/chat/")
+    chat.open("/chat/")
     check("new")
     page.locator("[data-help]").click()
     check("help")
-    visit.begin("patient", "A word that is long: " + "w" * 200)
+    chat.begin("patient", "A word that is long: " + "w" * 200)
     _live(page)
     check("streaming")
     page.get_by_role("button", name="Stop").click()
-    visit.answered()
+    chat.answered()
     check("stopped")
-    visit.begin("tooler", "Use them.")
-    visit.answered()
+    chat.begin("tooler", "Use them.")
+    chat.answered()
     page.locator(".chat-tool summary").first.click()
     check("tools")
-    visit.begin(
+    chat.begin(
         "echo", f"# T\n\n|a|b|\n|-|-|\n|{'x' * 90}|2|\n\n```\n{'long line ' * 30}\n```\n\n[x](https://a.example)"
     )
-    visit.answered()
+    chat.answered()
     check("markdown")
     page.locator(".chat-edit").click()
     expect(page.get_by_label("Change your message")).to_be_visible()
     check("edit")
-    visit.begin("broken", "Fail.")
+    chat.begin("broken", "Fail.")
     expect(page.locator("[data-outcome]")).to_be_visible()
     check("failed")
     page.get_by_role("link", name="Rename", exact=True).click()
@@ -327,14 +328,14 @@ def test_every_state_is_accessible_and_fits(visits: Visits, options: dict[str, A
     page.get_by_role("link", name="Delete", exact=True).click()
     page.wait_for_url("**/delete/")
     check("delete")
-    visit.open("/chat/conversations/")
+    chat.open("/chat/conversations/")
     check("list")
-    assert _is_quiet(visit)
+    assert _is_quiet(chat)
 
 
 @pytest.mark.local_model
-def test_the_first_word_of_the_local_model_comes_soon(visit: Visit) -> None:
-    page = visit.begin("assistant", "Say hello.")
+def test_the_first_word_of_the_local_model_comes_soon(chat: Visit) -> None:
+    page = chat.begin("assistant", "Say hello.")
     page.wait_for_selector(".chat-answer > .chat-markdown, [data-outcome]", timeout=120_000)
     assert page.locator(".chat-answer > .chat-markdown").inner_text()
     page.fill("#text", "Tell me about the sea.")
@@ -345,4 +346,4 @@ def test_the_first_word_of_the_local_model_comes_soon(visit: Visit) -> None:
     print(f"first token after {took:.2f} s")  # noqa: T201 (the mark of the issue is 2 s)
     assert took < GROSS * FIRST_TOKEN_SECONDS
     page.keyboard.press("Escape")
-    visit.answered(2)
+    chat.answered(2)

@@ -66,7 +66,9 @@ def _faults(page: Page) -> list[str]:
 @pytest.mark.parametrize("address", OURS)
 def test_a_page_keeps_nobody_out_and_obeys_the_policy(seen: Seen, address: str) -> None:
     seen.said.clear()
-    seen.page.goto(address.format(**seen.names))
+    response = seen.page.goto(address.format(**seen.names))
+    assert response is not None
+    assert response.status == (404 if address == "/nowhere/" else 200)
     seen.page.wait_for_load_state("load")
     assert _faults(seen.page) == []
     width = seen.page.evaluate("document.documentElement.scrollWidth")

@@ -22,6 +22,7 @@ from agents.memory.models import Conversation, Message
 from agents.tasks.models import Attempt, Priority, Task, TaskEvent
 from agents.worker.models import WorkerProcess
 from foundation.models import new_id
+from telemetry.models import Span
 
 PASSWORD = "a-day-of-work-2026"
 PEOPLE = (("ana", "operator", True), ("bruno", "member", False), ("carla", "member", False))
@@ -38,6 +39,7 @@ QUESTIONS = (
     ("Which customers have not answered?", "Three: Oliveira, Schmidt and Tanaka. The oldest letter is of 3 November."),
     ("Is the parcel 88-1203 on its way?", "It left São Paulo yesterday and reaches Lisbon on Friday."),
 )
+MODEL = "local:smollm2-135m"
 ROLES = ("user", "assistant")
 FAILURES = (
     ("ModelTimeout", "The model did not answer in time."),
@@ -94,7 +96,7 @@ class Day:
     def agents(self) -> None:
         """Agents of the team beside those that ship."""
         for slug, name, description in AGENTS:
-            create_agent(slug=slug, name=name, description=description, model="local:smollm2-135m")
+            create_agent(slug=slug, name=name, description=description, model=MODEL)
         usable = Agent.objects.usable().select_related("current_version").order_by("slug")
         self.versions = [agent.current_version for agent in usable if agent.current_version]
 
@@ -107,6 +109,7 @@ class Day:
         Attempt.objects.bulk_create([self._attempt(task) for task in made if task.fence], batch_size=500)
         TaskEvent.objects.bulk_create([event for task in made for event in self._events(task)], batch_size=500)
         ModelCall.objects.bulk_create([self._call(task) for task in made if task.fence], batch_size=500)
+        Span.objects.bulk_create([span for task in made if task.finished_at for span in self._spans(task)])
 
     def _task(self, number: int, count: int) -> Task:
         question, answer = self.chance.choice(QUESTIONS)
@@ -119,7 +122,10 @@ class Day:
             priority=self.chance.choice([Priority.NORMAL] * 4 + [Priority.HIGH]), runs_before=at, last_event=3,
             trace_id=f"{self.chance.getrandbits(128):032x}", request_id=str(new_id()), told_at=at,
         )  # fmt: skip
-        if status != "queued":
+        if status == "queued":
+            # The platform's own worker is not to have it before the picture is taken.
+            task.not_before = self.now + timedelta(hours=2)
+        else:
             self._run(task, answer)
         return task
 
@@ -173,6 +179,24 @@ class Day:
             first_token_ms=latency / 6, input_tokens=task.input_tokens, output_tokens=task.output_tokens,
             cost=task.cost, outcome="failed" if task.status == "failed" else "succeeded", trace_id=task.trace_id,
         )  # fmt: skip
+
+    def _spans(self, task: Task) -> list[Span]:
+        """The attempt, its step, and the model call in it."""
+        assert task.started_at is not None
+        assert task.finished_at is not None
+        whole = (task.finished_at - task.started_at).total_seconds() * 1000
+        status = "error" if task.error_type else "ok"
+        pieces = (("task", str(task.agent_version), 0.0), ("step", "model", 0.02), ("model", MODEL, 0.04))
+        made: list[Span] = []
+        for kind, name, share in pieces:
+            found = Span(
+                trace_id=task.trace_id, span_id=f"{self.chance.getrandbits(64):016x}", kind=kind, name=name,
+                parent_id=made[-1].span_id if made else "", task_id=task.pk, status=status,
+                started_at=task.started_at + timedelta(milliseconds=whole * share),
+                duration_ms=whole * (1 - 2 * share),
+            )  # fmt: skip
+            made.append(found)
+        return made
 
     def conversations(self) -> None:
         """Two people talk with the assistant."""
