@@ -5,13 +5,20 @@ from __future__ import annotations
 import base64
 import hmac
 import struct
+import threading
 import time
 
 PERIOD = 30
+TYPING_SECONDS = 8
 
 
 def code_of(secret: str) -> str:
-    """The code now. `secret` is Base32."""
+    """The code now. `secret` is Base32.
+
+    A code that ends while it is being typed is refused, so near its end this does what people do: it takes the next.
+    """
+    if (left := PERIOD - time.time() % PERIOD) < TYPING_SECONDS:
+        threading.Event().wait(left)
     counter = struct.pack(">Q", int(time.time()) // PERIOD)
     digest = hmac.digest(base64.b32decode(secret), counter, "sha1")
     offset = digest[-1] & 15
