@@ -11,6 +11,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -119,17 +120,19 @@ def rotate_api_key(
     )  # fmt: skip
     with transaction.atomic():
         # The name has to be free before the new row takes it; the reference is checked at the end of the transaction.
-        if (
-            not ApiKey.objects.live()
-            .filter(pk=api_key.pk, replaced_by=None)
-            .update(replaced_by=row, **_ending(api_key, now, overlap))
-        ):
+        if not _still_opens(api_key, now).update(replaced_by=row, **_ending(api_key, now, overlap)):
             raise KeyEnded
         row.save(force_insert=True)
         changes = {"new_key": made.prefix, "overlap_seconds": int(overlap.total_seconds())}
         audit.record(verb="api_key.rotate", actor=actor, subject=api_key, changes=changes)
     keys.forget()
     return IssuedKey(row=row, key=made.text)
+
+
+def _still_opens(key: ApiKey, now: datetime) -> QuerySet[ApiKey]:
+    """Conditions on its own row alone: with the owner's, the update would look at rows as they were before a rival's."""
+    unexpired = Q(expires_at=None) | Q(expires_at__gt=now)
+    return ApiKey.objects.filter(unexpired, pk=key.pk, revoked_at=None, replaced_by=None)
 
 
 def _renewed(key: ApiKey, now: datetime) -> datetime | None:

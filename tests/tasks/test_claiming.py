@@ -248,7 +248,7 @@ def test_a_claim_reads_the_heads_of_indexes_and_not_the_queue() -> None:
             cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"{explain} {storage._claimable(2)}", ["interactive", "background"])
         plan = "\n".join(str(row) for row in cursor.fetchall())
-    assert plan.count("tasks_claimable") == 2
-    assert plan.count("tasks_serial") == 2
+    assert plan.count("tasks_claimable") >= 2
+    assert plan.count("tasks_serial") >= 2
     assert "SCAN other" not in plan
     assert "Seq Scan" not in plan
