@@ -130,7 +130,7 @@ def rotate_api_key(
 
 
 def _still_opens(key: ApiKey, now: datetime) -> QuerySet[ApiKey]:
-    """Conditions on its own row alone: with the owner's, the update would look at rows as they were before a rival's."""
+    """Conditions on its own row alone: with its owner's, the update would see rows as they were before a rival's."""
     unexpired = Q(expires_at=None) | Q(expires_at__gt=now)
     return ApiKey.objects.filter(unexpired, pk=key.pk, revoked_at=None, replaced_by=None)
 
