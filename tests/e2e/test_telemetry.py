@@ -52,7 +52,7 @@ def second_pair(site: Site) -> Iterator[Site]:
     commands = [
         ["uvicorn", "mutirao.asgi:application", "--port", str(port), "--no-access-log", "--log-level", "warning"],
         ["celery", "-A", "mutirao", "worker", "--pool", "threads", "--concurrency", "4", "--without-gossip",
-         "--without-mingle", "--loglevel", "WARNING", "--queues", _queues(site)],
+         "--without-mingle", "--loglevel", "WARNING", "--queues", _queues(site), "--hostname", "second@%h"],
     ]  # fmt: skip
     log = (site.home / "second.log").open("w")
     started = [
