@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
-from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, QueueFull
+from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput
 from foundation import problems
 
 PROBLEMS = (
@@ -18,7 +18,6 @@ PROBLEMS = (
     (InvalidInput, 400, "invalid-input"),
     (IdempotencyConflict, 409, "idempotency-conflict"),
     (IllegalTransition, 409, "illegal-transition"),
-    (QueueFull, 503, "queue-full"),
 )
 
 

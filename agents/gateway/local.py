@@ -37,13 +37,8 @@ class Server:
     token: str
 
 
-def ensure_running() -> str:
-    """The base URL of the local model's server, started when needed. Raises GatewayError saying why there is none."""
-    return ensure_server().url
-
-
 def ensure_server(*, within: float | None = None) -> Server:
-    """As `ensure_running`, with the token, in at most `within` seconds."""
+    """The local model's server, started when needed within so many seconds. Raises GatewayError saying why not."""
     if settings.LOCAL_MODEL_URL:
         return Server(settings.LOCAL_MODEL_URL.rstrip("/"), 0, os.environ.get("MUTIRAO_LOCAL_MODEL_TOKEN", ""))
     server = announced()

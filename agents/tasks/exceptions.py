@@ -24,7 +24,3 @@ class IllegalTransition(TaskError):
 
 class InvalidInput(TaskError):
     """The input, or a limit of the task, is not acceptable."""
-
-
-class QueueFull(TaskError):
-    """The queue is full; try again later."""

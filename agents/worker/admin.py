@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.contrib import admin
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from agents.worker.models import WorkerProcess
 from foundation.admin import ReadOnlyAdmin
-
-ALIVE = timedelta(seconds=30)
 
 
 @admin.register(WorkerProcess)
@@ -25,4 +20,4 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
     @display(description=_("alive"), boolean=True)
     def alive(self, worker: WorkerProcess) -> bool:
         """Heard of lately."""
-        return worker.polled_at > now() - ALIVE
+        return worker.is_alive

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from agents.worker.querysets import ALIVE, WorkerProcessQuerySet
 from foundation.models import BaseModel
 
 
@@ -19,6 +21,8 @@ class WorkerProcess(BaseModel):
     threads = models.PositiveIntegerField(_("threads"))
     polled_at = models.DateTimeField(_("last sign of life"))
 
+    objects = WorkerProcessQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
@@ -26,3 +30,8 @@ class WorkerProcess(BaseModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_alive(self) -> bool:
+        """Heard of lately."""
+        return self.polled_at >= timezone.now() - ALIVE

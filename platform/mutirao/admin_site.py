@@ -18,7 +18,6 @@ from agents.tasks.models import Status, Task
 from agents.worker.models import WorkerProcess
 
 DAY = timedelta(days=1)
-ALIVE = timedelta(seconds=30)
 MOST_FAILURES = 5
 
 
@@ -51,6 +50,6 @@ def _overview() -> dict[str, Any]:
             {"status": status.value, "label": status.label, "count": counts.get(status, 0)} for status in Status
         ],
         "failures": [*failures[:MOST_FAILURES]],
-        "workers": WorkerProcess.objects.filter(polled_at__gte=now() - ALIVE).count(),
+        "workers": WorkerProcess.objects.alive().count(),
         "title": _("The last 24 hours"),
     }

@@ -20,6 +20,7 @@ from agents.gateway.exceptions import GatewayError
 from agents.gateway.providers import validate_model_name
 from agents.tasks.models import Status, Task
 from agents.worker.models import WorkerProcess
+from agents.worker.querysets import ALIVE
 from mutirao import diagnosis_telemetry as watching
 from mutirao.celery import app
 from mutirao.findings import Finding, Level
@@ -27,7 +28,6 @@ from mutirao.measures import oldest_due
 from mutirao.settings.environment import MUTIRAO_HOME
 from telemetry.masking import mask_text
 
-ALIVE_SECONDS = 30
 LATE_SECONDS = 60
 VERY_LATE_SECONDS = 900
 LOW_DISK_BYTES = 2_000_000_000
@@ -115,8 +115,7 @@ def _broker() -> Iterator[Finding]:
 
 
 def _workers() -> Iterator[Finding]:
-    since = timezone.now() - timedelta(seconds=ALIVE_SECONDS)
-    alive = WorkerProcess.objects.filter(polled_at__gte=since).count()
+    alive = WorkerProcess.objects.alive().count()
     if alive:
         yield Finding("workers", Level.OK, f"Workers alive: {alive}.")
     else:
@@ -124,10 +123,10 @@ def _workers() -> Iterator[Finding]:
             "workers", Level.CRITICAL, "No worker is alive.", "Start one: `make up`, or `celery -A mutirao worker`."
         )
 
-    missing = [*WorkerProcess.objects.filter(polled_at__lt=since).values_list("name", flat=True)[:5]]
+    missing = [*WorkerProcess.objects.silent().values_list("name", flat=True)[:5]]
     if missing:
         advice = "If they were stopped for good it is forgotten within a day; else look at their machines and logs."
-        yield Finding("workers", Level.WARNING, f"Not heard of for {ALIVE_SECONDS} s: {', '.join(missing)}.", advice)
+        yield Finding("workers", Level.WARNING, f"Not heard of for {ALIVE.seconds} s: {', '.join(missing)}.", advice)
 
 
 def _tasks() -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce, Greatest
@@ -13,9 +13,8 @@ from prometheus_client.metrics_core import Metric
 
 from agents.tasks.models import Status, Task
 from agents.worker.models import WorkerProcess
+from agents.worker.querysets import ALIVE
 from telemetry.metrics import register_system
-
-ALIVE = timedelta(seconds=30)
 
 
 def queues() -> Iterator[Metric]:

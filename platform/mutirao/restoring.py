@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from django.contrib.contenttypes.models import ContentType
@@ -17,7 +16,6 @@ from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import DatabaseError, connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -28,7 +26,6 @@ from mutirao.backup import ENVIRONMENT, KEYS, TABLES
 from mutirao.home import Home, read_environment
 from mutirao.settings.environment import MUTIRAO_HOME
 
-ALIVE = timedelta(seconds=30)
 Migration = tuple[str, str]
 
 
@@ -86,7 +83,7 @@ def _require_stopped(*, may_replace: bool) -> None:
     """No worker runs on this database, and nobody has begun to use it. Raises NotRestored."""
     existing = set(connection.introspection.table_names())
     if WorkerProcess._meta.db_table in existing:
-        alive = WorkerProcess.objects.filter(polled_at__gte=timezone.now() - ALIVE).values_list("name", flat=True)
+        alive = WorkerProcess.objects.alive().values_list("name", flat=True)
         if alive:
             raise NotRestored(
                 _("The worker %(name)s has been alive within the last half minute; stop the platform first.")

@@ -22,7 +22,6 @@ from agents.worker.models import WorkerProcess
 from mutirao.pages.charts import Bar, bars
 
 HOURS = 24
-ALIVE = timedelta(seconds=30)
 MOST_ROWS = 6
 
 
@@ -55,7 +54,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "failures": failures_of(tasks),
         "queued": tasks.filter(status=Status.QUEUED).count(),
         "sees_all": sees_all,
-        "workers": WorkerProcess.objects.filter(polled_at__gte=now() - ALIVE).count() if sees_all else None,
+        "workers": WorkerProcess.objects.alive().count() if sees_all else None,
     }
     return render(request, "mutirao/overview.html", context)
 

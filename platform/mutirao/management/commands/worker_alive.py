@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import socket
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from agents.worker.models import WorkerProcess
-
-ALIVE = timedelta(seconds=30)
 
 
 class Command(BaseCommand):
@@ -22,5 +18,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # A worker that is connected and takes nothing would answer a ping; its row grows old.
         here = WorkerProcess.objects.filter(name__startswith=f"{socket.gethostname()}-")
-        if not here.filter(polled_at__gte=timezone.now() - ALIVE).exists():
+        if not here.alive().exists():
             raise CommandError(_("No worker of this host is alive."))
