@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from accounts.services import ensure_roles
+from agents.tasks import queues, slots
 
 Api = Callable[[User], APIClient]
 
@@ -64,6 +65,8 @@ def api() -> Api:
 
 @pytest.fixture(autouse=True)
 def _clean_cache() -> Iterator[None]:
+    slots.exist.forget()
+    queues.forget()
     yield
     cache.clear()
     # A page in another language leaves it active in the thread.

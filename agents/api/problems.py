@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
-from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput
+from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, QueueFull, SerialKeyBusy
 from foundation import problems
 
 PROBLEMS = (
@@ -18,6 +18,7 @@ PROBLEMS = (
     (InvalidInput, 400, "invalid-input"),
     (IdempotencyConflict, 409, "idempotency-conflict"),
     (IllegalTransition, 409, "illegal-transition"),
+    (SerialKeyBusy, 409, "serial-key-busy"),
 )
 
 
@@ -25,3 +26,4 @@ def register() -> None:
     """Tells the exception handler."""
     for error, status, code in PROBLEMS:
         problems.register(error, status=status, code=code)
+    problems.register(QueueFull, status=503, code="queue-full", retry_after=QueueFull.retry_after)

@@ -8,12 +8,15 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from agents.api.serializers import (
+    BulkSubmissionSerializer,
+    BulkSubmittedSerializer,
     MessageSubmissionSerializer,
     PostedMessageSerializer,
     TaskSubmissionSerializer,
     TaskWithConversationSerializer,
 )
 from agents.memory.serializers import MessageSerializer
+from agents.tasks.serializers import ResumeSerializer, RetrySerializer, ReviewSerializer
 
 HEADER: Final = "header"
 PREFER = OpenApiParameter(
@@ -63,9 +66,21 @@ CANCEL_TASK = extend_schema(
     },
 )  # fmt: skip
 RETRY_TASK = extend_schema(
-    operation_id="tasks_retry", summary="Run a task again", tags=["tasks"], request=None,
+    operation_id="tasks_retry", summary="Run a task again", tags=["tasks"], request=RetrySerializer,
     parameters=[OpenApiParameter("Location", OpenApiTypes.URI_REF, HEADER, response=[202])],
     responses={202: OpenApiResponse(_TASK, description="The new task.")},
+)  # fmt: skip
+SUBMIT_TASKS = extend_schema(
+    operation_id="tasks_submit_bulk", summary="Submit several tasks", tags=["tasks"], request=BulkSubmissionSerializer,
+    responses={202: OpenApiResponse(BulkSubmittedSerializer, description="All accepted.")},
+)  # fmt: skip
+RESUME_TASK = extend_schema(
+    operation_id="tasks_resume", summary="Answer a task", tags=["tasks"], request=ResumeSerializer,
+    responses={202: OpenApiResponse(_TASK, description="It goes on.")},
+)  # fmt: skip
+REVIEW_TASK = extend_schema(
+    operation_id="tasks_review", summary="Review a task", tags=["tasks"], request=ReviewSerializer,
+    responses={200: OpenApiResponse(_TASK, description="As it stands now.")},
 )  # fmt: skip
 TASK_EVENTS = extend_schema(
     operation_id="tasks_events", summary="Follow a task", tags=["tasks"], parameters=[LAST_EVENT_ID, AFTER],

@@ -16,6 +16,7 @@ from agents.tasks.serializers import (
     TaskOptionsSerializer,
     TaskSerializer,
 )
+from agents.tasks.submitting import MOST_AT_ONCE
 
 
 class TaskWithConversationSerializer(TaskSerializer):
@@ -51,6 +52,26 @@ class TaskSubmissionSerializer(SubmissionSerializer):
         required=False, allow_null=True,
         help_text=_("Submits the input, a text, as the next message of this conversation with the same agent."),
     )  # fmt: skip
+
+
+class BulkItemSerializer(SubmissionSerializer):
+    """One of several tasks."""
+
+    idempotency_key = serializers.CharField(
+        max_length=255, required=False, allow_null=True, help_text=_("As the header Idempotency-Key of a single task.")
+    )
+
+
+class BulkSubmissionSerializer(StrictSerializer):
+    """What `POST /tasks/bulk` takes."""
+
+    tasks = serializers.ListField(child=BulkItemSerializer(), min_length=1, max_length=MOST_AT_ONCE)
+
+
+class BulkSubmittedSerializer(serializers.Serializer[dict[str, Any]]):
+    """The tasks that were accepted, in the order of the request."""
+
+    tasks = TaskWithConversationSerializer(many=True, read_only=True)
 
 
 class MessageSubmissionSerializer(TaskOptionsSerializer, StrictSerializer):

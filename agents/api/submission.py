@@ -22,10 +22,13 @@ from agents.memory.models import Conversation
 from agents.memory.services import post_message
 from agents.tasks.data import Submitted
 from agents.tasks.models import Task
-from agents.tasks.services import submit
+from agents.tasks.services import submit, submit_many
 from foundation.preferences import idempotency_key, wait_seconds
 
-OPTIONS = ("priority", "not_before", "max_attempts", "limits", "metadata")
+OPTIONS = (
+    "priority", "not_before", "max_attempts", "limits", "metadata", "queue", "queue_seconds", "if_busy", "webhook_url",
+)  # fmt: skip
+TIES = ("depends_on", "if_dependency_fails")
 
 
 def digest_of(body: Any) -> str:
@@ -43,8 +46,35 @@ def submit_task(request: Request, fields: dict[str, Any]) -> Submitted:
     return submit(
         owner=user, agent=agent, input=fields["input"], idempotency_key=idempotency_key(request),
         request_body_digest=digest_of(request.data), api_key=api_key_of(request),
-        request_id=request_id_of(request), **_options(fields),
+        request_id=request_id_of(request), **_options(fields), **_ties(user, fields),
     )  # fmt: skip
+
+
+def submit_bulk(request: Request, items: list[dict[str, Any]]) -> list[Submitted]:
+    """Submits what `POST /tasks/bulk` was given: all of it or nothing."""
+    user = cast("User", request.user)
+    requests = [_request_of(user, fields) for fields in items]
+    return submit_many(owner=user, requests=requests, api_key=api_key_of(request), request_id=request_id_of(request))
+
+
+def _request_of(user: User, fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "agent": get_usable_agent(slug=fields["agent"], user=user), "input": fields["input"],
+        "idempotency_key": fields.get("idempotency_key"), **_options(fields), **_ties(user, fields),
+    }  # fmt: skip
+
+
+def _ties(user: User, fields: dict[str, Any]) -> dict[str, Any]:
+    """What the task has to do with others. Serial keys are their owner's own."""
+    ties: dict[str, Any] = {name: fields[name] for name in TIES if fields.get(name) is not None}
+    if fields.get("serial_key"):
+        ties["serial_key"] = f"{user.pk}:{fields['serial_key']}"
+    if fields.get("parent"):
+        parent = Task.objects.filter(pk=fields["parent"], owner=user).first()
+        if parent is None:
+            raise ValidationError({"parent": [_("There is no such task.")]})
+        ties["parent"] = parent
+    return ties
 
 
 def post(request: Request, conversation: Conversation, text: str, fields: dict[str, Any]) -> Posted:

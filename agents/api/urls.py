@@ -7,7 +7,17 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from rest_framework.permissions import AllowAny
 
 from agents.api.messages import MessageRegenerate
-from agents.api.views import MessageList, TaskCancel, TaskDetail, TaskEvents, TaskList, TaskRetry
+from agents.api.views import (
+    MessageList,
+    TaskBulk,
+    TaskCancel,
+    TaskDetail,
+    TaskEvents,
+    TaskList,
+    TaskResume,
+    TaskRetry,
+    TaskReview,
+)
 
 PUBLIC = {"permission_classes": [AllowAny], "authentication_classes": []}
 
@@ -16,10 +26,13 @@ urlpatterns = [
     path("", include("agents.definitions.urls")),
     path("", include("agents.memory.urls")),
     path("tasks", TaskList.as_view(), name="tasks"),
+    path("tasks/bulk", TaskBulk.as_view(), name="tasks-bulk"),
     path("tasks/<uuid:pk>", TaskDetail.as_view(), name="task"),
     path("tasks/<uuid:pk>/events", TaskEvents.as_view(), name="task-events"),
     path("tasks/<uuid:pk>/cancel", TaskCancel.as_view(), name="task-cancel"),
     path("tasks/<uuid:pk>/retry", TaskRetry.as_view(), name="task-retry"),
+    path("tasks/<uuid:pk>/resume", TaskResume.as_view(), name="task-resume"),
+    path("tasks/<uuid:pk>/review", TaskReview.as_view(), name="task-review"),
     path("conversations/<uuid:pk>/messages", MessageList.as_view(), name="messages"),
     path(
         "conversations/<uuid:pk>/messages/<uuid:message>/regenerate",

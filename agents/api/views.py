@@ -21,13 +21,14 @@ from accounts.models import User
 from agents.api import schema
 from agents.api.filters import TaskWithConversationFilter
 from agents.api.serializers import (
+    BulkSubmissionSerializer,
     MessageSubmissionSerializer,
     TaskSubmissionSerializer,
     TaskWithConversationSerializer,
     task_document,
 )
 from agents.api.streams import Stream
-from agents.api.submission import Answer, post, submit_task
+from agents.api.submission import Answer, post, submit_bulk, submit_task
 from agents.memory.data import Posted
 from agents.memory.filters import MessageFilter
 from agents.memory.models import Message
@@ -35,7 +36,8 @@ from agents.memory.serializers import MessageSerializer
 from agents.memory.views import ConversationView
 from agents.tasks.models import Task
 from agents.tasks.permissions import may_operate
-from agents.tasks.services import cancel, retry
+from agents.tasks.serializers import ResumeSerializer, RetrySerializer, ReviewSerializer
+from agents.tasks.services import cancel, finish_review, resume, retry
 from foundation.async_views import AsyncGenericAPIView, Later
 from foundation.threads import in_thread
 
@@ -65,7 +67,7 @@ class TaskList(mixins.ListModelMixin, TaskView):
     """Your tasks."""
 
     filterset_class = TaskWithConversationFilter
-    search_fields: ClassVar = ["error_message", "agent_version__agent__slug", "idempotency_key", "request_id"]
+    search_fields: ClassVar = ["error_message", "agent__slug", "idempotency_key", "request_id"]
     ordering_fields: ClassVar = ["created_at"]
 
     @schema.LIST_TASKS
@@ -81,6 +83,18 @@ class TaskList(mixins.ListModelMixin, TaskView):
         submitted = submit_task(request, body.validated_data)
         answer = Answer(request, submitted.task, created=submitted.created)
         return Later(answer.waited) if answer.must_wait else answer.now()
+
+
+class TaskBulk(TaskView):
+    """Several tasks at once."""
+
+    @schema.SUBMIT_TASKS
+    def post(self, request: Request) -> Response:
+        """Accepts all of these tasks or none, in their order."""
+        body = BulkSubmissionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        submitted = submit_bulk(request, body.validated_data["tasks"])
+        return Response({"tasks": [task_document(each.task) for each in submitted]}, status=202)
 
 
 class TaskDetail(TaskView):
@@ -119,10 +133,36 @@ class TaskRetry(TaskOperation):
 
     @schema.RETRY_TASK
     def post(self, request: Request, **kwargs: Any) -> Response:
-        """Submits a finished task again, as a new task that names this one in `retry_of`."""
-        task = retry(task=self.get_operable(), actor=Actor.of(request))
+        """Submits a finished task again, with the same input or another, as a new task that names it in `retry_of`."""
+        body = RetrySerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        task = retry(task=self.get_operable(), actor=Actor.of(request), **body.validated_data)
         address = reverse("task", kwargs={"pk": task.pk})
         return Response(task_document(task), status=202, headers={"Location": address})
+
+
+class TaskResume(TaskOperation):
+    """Answering what a task asks."""
+
+    @schema.RESUME_TASK
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        """Gives a task that waits for input what it waits for; it goes on from there."""
+        body = ResumeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        resume(task=self.get_operable(), value=body.validated_data["value"], actor=Actor.of(request))
+        return Response(task_document(self.get_object()), status=202)
+
+
+class TaskReview(TaskOperation):
+    """Deciding about a task that only a person can decide about."""
+
+    @schema.REVIEW_TASK
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        """Lets a task in `needs_review` continue from its last step, or ends it."""
+        body = ReviewSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        finish_review(task=self.get_operable(), actor=Actor.of(request), **body.validated_data)
+        return Response(task_document(self.get_object()))
 
 
 class EventStreamRenderer(JSONRenderer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypedDict
 
@@ -22,6 +22,7 @@ class ConfigurationFields(TypedDict, total=False):
     parameters: dict[str, Any]
     limits: dict[str, Any]
     memory_messages: int
+    policy: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,8 @@ class Configuration:
 
     `model` is `provider:model`, empty for the installation's default; `tools` are names; `parameters` go to
     the model (`{"temperature": 0.2}`); `limits` are the task's defaults: `seconds`, `steps`, `tokens`,
-    `cost`, all optional; `memory_messages` is how many earlier messages of a conversation the agent is shown.
+    `cost`, all optional; `memory_messages` is how many earlier messages of a conversation the agent is shown;
+    `policy` says how its tasks are executed, see `agents.definitions.policy`.
     """
 
     kind: str = TOOL_CALLING
@@ -40,6 +42,7 @@ class Configuration:
     parameters: Mapping[str, Any]
     limits: Mapping[str, Any]
     memory_messages: int = 20
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
     def as_fields(self) -> ConfigurationFields:
         """The same as JSON-ready fields of an AgentVersion."""
@@ -53,6 +56,7 @@ class Configuration:
                 name: str(value) if isinstance(value, Decimal) else value for name, value in self.limits.items()
             },
             "memory_messages": self.memory_messages,
+            "policy": dict(self.policy),
         }
 
 

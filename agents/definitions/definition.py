@@ -40,6 +40,8 @@ class AgentDefinition:
     parameters: for the model, such as `{"temperature": 0.2}`; no secrets, they come from the environment.
     limits: defaults for tasks: `seconds`, `steps`, `tokens`, `cost`.
     memory_messages: how many earlier messages of a conversation the agent is shown.
+    policy: how its tasks are executed, such as `{"max_attempts": 5, "if_busy": "interrupt"}`; see
+        `agents.definitions.policy`.
     queue: which workers run it.
 
     An agent with a LangGraph of its own defines `graph(self, context)`, which returns a StateGraph, compiled
@@ -55,6 +57,7 @@ class AgentDefinition:
     parameters: ClassVar[Mapping[str, Any]] = {}
     limits: ClassVar[Mapping[str, Any]] = {}
     memory_messages: ClassVar[int] = 20
+    policy: ClassVar[Mapping[str, Any]] = {}
     queue: ClassVar[str] = "interactive"
 
     @classmethod
@@ -80,6 +83,7 @@ class AgentDefinition:
             parameters=dict(cls.parameters),
             limits=dict(cls.limits),
             memory_messages=cls.memory_messages,
+            policy=dict(cls.policy),
         )
 
     @classmethod

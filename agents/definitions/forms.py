@@ -20,7 +20,8 @@ from agents.definitions.data import TOOL_CALLING, Configuration
 from agents.definitions.exceptions import InvalidAgent
 from agents.definitions.models import Agent
 
-CONFIGURATION = ("kind", "model", "system_prompt", "tools", "parameters", "limits", "memory_messages")
+CONFIGURATION = ("kind", "model", "system_prompt", "tools", "parameters", "limits", "memory_messages", "policy")
+MAPPINGS = ("parameters", "limits", "policy")
 
 
 class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it no type at run time
@@ -51,6 +52,11 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it n
     memory_messages = forms.IntegerField(
         label=gettext_lazy("messages remembered"), initial=20, min_value=0, widget=UnfoldAdminIntegerFieldWidget
     )
+    policy = forms.JSONField(
+        label=gettext_lazy("execution policy"),
+        initial=dict, required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text=gettext_lazy('Such as {"max_attempts": 5, "if_busy": "interrupt"}.'),
+    )  # fmt: skip
 
     class Meta:
         model = Agent
@@ -75,7 +81,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it n
         if "kind" not in self.fields or self.errors:
             return given
         given["tools"] = [name.strip() for name in given["tools"].splitlines() if name.strip()]
-        given["parameters"], given["limits"] = given["parameters"] or {}, given["limits"] or {}
+        given |= {name: given[name] or {} for name in MAPPINGS}
         try:
             validators.validate(Configuration(**{**self._configuration(given), "tools": tuple(given["tools"])}))
         except InvalidAgent as error:

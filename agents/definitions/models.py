@@ -70,6 +70,7 @@ class AgentVersion(BaseModel):
     parameters = models.JSONField(_("model parameters"), default=dict, blank=True)
     limits = models.JSONField(_("limits"), default=dict, blank=True)
     memory_messages = models.PositiveIntegerField(_("messages remembered"), default=20)
+    policy = models.JSONField(_("execution policy"), default=dict, blank=True)
     digest = models.CharField(_("digest"), max_length=64, editable=False)
 
     class Meta:
@@ -101,4 +102,5 @@ class AgentVersion(BaseModel):
             parameters=self.parameters,
             limits=self.limits,
             memory_messages=self.memory_messages,
+            policy=self.policy,
         )

@@ -141,6 +141,7 @@ def agent_version_data(version_id: uuid.UUID) -> VersionData:
         parameters=version.parameters,
         limits=version.limits,
         memory_messages=version.memory_messages,
+        policy=version.policy,
     )
 
 

@@ -16,6 +16,7 @@ from agents.definitions import registry
 from agents.definitions.data import TOOL_CALLING, Configuration
 from agents.definitions.definition import CODE_KIND
 from agents.definitions.exceptions import InvalidAgent
+from agents.definitions.policy import policy_errors
 
 Check = Callable[[str], None]
 
@@ -89,6 +90,8 @@ def _errors(
             yield from _complaints("tools", name)
     yield from _parameter_errors(configuration.parameters)
     yield from _limit_errors(configuration.limits)
+    for message in policy_errors(configuration.policy):
+        yield "policy", message
 
 
 def _kind_errors(kind: str) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,11 @@ from agents.definitions.models import Agent, AgentVersion
 
 def digest_of(configuration: Configuration, *, source: str = "") -> str:
     """SHA-256, in hex, of a configuration and of the code that belongs to it."""
-    fields = json.dumps([configuration.as_fields(), source], sort_keys=True, ensure_ascii=False, default=str)
+    said = dict(configuration.as_fields())
+    if not said["policy"]:
+        # As it was before agents had one, so that what has not changed keeps its digest.
+        del said["policy"]
+    fields = json.dumps([said, source], sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(fields.encode()).hexdigest()
 
 

@@ -9,9 +9,9 @@ class MemoryConfig(AppConfig):
 
     def ready(self) -> None:
         from agents.memory.pruning import register_rules
-        from agents.memory.services import store_reply
+        from agents.memory.services import belongs_to_conversation, store_reply
         from agents.tasks import hooks
 
         register_rules()
 
-        hooks.on_finished(store_reply)
+        hooks.on_finished(store_reply, wants=belongs_to_conversation)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from agents.definitions.policy import IfBusy
     from agents.memory.models import Message
     from agents.tasks.models import Priority, Task
 
@@ -45,3 +46,7 @@ class TaskOptions(TypedDict, total=False):
     limits: Mapping[str, Any] | None
     metadata: Mapping[str, Any] | None
     trace_id: str
+    queue: str
+    queue_seconds: int | None
+    if_busy: IfBusy | None
+    webhook_url: str

@@ -22,9 +22,9 @@ from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConv
 from agents.memory.models import Conversation, Message
 from agents.memory.transcript import unfinished_text
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput
-from agents.tasks.hooks import Finished
+from agents.tasks.hooks import Finished, Ties
 from agents.tasks.models import TERMINAL, Status, Task
-from agents.tasks.services import cancel, submit
+from agents.tasks.services import cancel, known_task, make_way, policy_of, submit
 
 SERIAL_PREFIX = "conversation:"
 TITLE_CHARACTERS = 80
@@ -51,19 +51,27 @@ def post_message(
 ) -> Posted:
     """Stores what a person says and submits the task that answers it, both or neither.
 
-    Tasks of one conversation run one after the other. The same idempotency key with the same text gives the
+    Tasks of one conversation run one after the other; `if_busy` among the options says what happens to those that have
+    not ended (None: what the agent's policy says). The same idempotency key with the same text gives the
     message and the task of the first time. Raises IdempotencyConflict for another text, InvalidInput,
-    UnknownConversation when it is gone or somebody else's, UnknownAgent when its agent may no longer be used.
+    UnknownConversation when it is gone or somebody else's, UnknownAgent when its agent may no longer be used,
+    SerialKeyBusy.
     """
     _check_owner(conversation, owner)
     _check_text(text)
     agent = get_usable_agent(slug=conversation.agent.slug, user=owner)
+    digest = _digest(conversation, text, options)
+    if_busy = options.pop("if_busy", None) or policy_of(agent).if_busy
+    serial_key = serial_key_of(conversation.pk)
     with transaction.atomic():
+        # Before the conversation is locked: what ends here locks it too, after its own row.
+        if known_task(owner=owner, idempotency_key=idempotency_key) is None:
+            make_way(serial_key=serial_key, if_busy=if_busy)
         if not _touch(conversation.pk):
             raise UnknownConversation
         submitted = submit(
-            owner=owner, agent=agent, input=text, serial_key=serial_key_of(conversation.pk),
-            idempotency_key=idempotency_key, request_body_digest=_digest(conversation, text, options),
+            owner=owner, agent=agent, input=text, serial_key=serial_key, if_busy="queue",
+            idempotency_key=idempotency_key, request_body_digest=digest,
             api_key=api_key, request_id=request_id, **options,
         )  # fmt: skip
         if not submitted.created:
@@ -118,11 +126,12 @@ def regenerate(
     """
     _check_owner(message.conversation, owner, UnknownMessage)
     agent = get_usable_agent(slug=message.conversation.agent.slug, user=owner)
+    options.pop("if_busy", None)  # nothing runs in a conversation that is quiet
     with transaction.atomic():
         question = _quiet_question(message)
         task = submit(
             owner=owner, agent=agent, input=question.content, serial_key=serial_key_of(question.conversation_id),
-            retry_of=question.task, api_key=api_key, request_id=request_id, **options,
+            if_busy="queue", retry_of=question.task, api_key=api_key, request_id=request_id, **options,
         ).task  # fmt: skip
         if question.task_id is None:
             _adopt(question, task)
@@ -148,13 +157,14 @@ def edit_message(
     if message.role != Message.Role.USER:
         raise UnknownMessage
     agent = get_usable_agent(slug=message.conversation.agent.slug, user=owner)
+    options.pop("if_busy", None)
     with transaction.atomic():
         question = _quiet_question(message)
         followed = [*Message.objects.said_since(question).values_list("pk", flat=True)]
         Message.objects.filter(pk__in=followed).delete()
         task = submit(
             owner=owner, agent=agent, input=text, serial_key=serial_key_of(question.conversation_id),
-            api_key=api_key, request_id=request_id, **options,
+            if_busy="queue", api_key=api_key, request_id=request_id, **options,
         ).task  # fmt: skip
         question.content, question.task = text, task
         question.save(update_fields=["content", "task"])
@@ -177,10 +187,11 @@ def history(*, task_id: uuid.UUID, limit: int) -> list[Turn]:
 def store_reply(finished: Finished) -> None:
     """Writes the answer into the conversation, in the transaction that finishes the task.
 
-    Of a task that was stopped, what it had said until then. One answer per message: that of a task which was
-    retried replaces the one before.
+    Of a task that was stopped, what it had said until then; of one that was rolled back nothing, and its question goes
+    too. One answer per message: that of a task which was retried replaces the one before.
     """
-    if not (finished.serial_key or "").startswith(SERIAL_PREFIX):
+    if finished.status == Status.CANCELLED and _is_rolled_back(finished.task_id):
+        Message.objects.filter(task=finished.task_id).delete()
         return
     text = _text_of(finished)
     if text is None:
@@ -192,6 +203,15 @@ def store_reply(finished: Finished) -> None:
     answers = Message.objects.filter(task=question.task_id, role=Message.Role.ASSISTANT)
     if not answers.update(content=text, is_stopped=is_stopped):
         _append(question.conversation_id, question.task_id, Message.Role.ASSISTANT, text, is_stopped=is_stopped)
+
+
+def belongs_to_conversation(ties: Ties) -> bool:
+    """Whether a task with these ties answers a message."""
+    return ties.serial_key is not None and ties.serial_key.startswith(SERIAL_PREFIX)
+
+
+def _is_rolled_back(task_id: uuid.UUID) -> bool:
+    return Task.objects.filter(pk=task_id, is_rolled_back=True).exists()
 
 
 def _text_of(finished: Finished) -> str | None:

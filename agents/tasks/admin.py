@@ -44,7 +44,7 @@ class TaskAdmin(ReadOnlyAdmin):
         "=request_id",
         "=trace_id",
         "=owner__username",
-        "=agent_version__agent__slug",
+        "=agent__slug",
     )
     search_help_text = gettext_lazy("Id, idempotency key, request id, trace, owner or agent, exactly.")
     ordering = ("-created_at", "-id")

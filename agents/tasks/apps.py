@@ -15,3 +15,8 @@ class TasksConfig(AppConfig):
 
         audit.register_verb("task.cancel", _("cancelled a task"))
         audit.register_verb("task.retry", _("retried a task"))
+        audit.register_verb("task.resume", _("answered a task"))
+        audit.register_verb("task.review", _("reviewed a task"))
+        audit.register_verb("queue.change", _("changed a queue"))
+        audit.register_verb("limit.set", _("set a concurrency limit"))
+        audit.register_verb("limit.remove", _("removed a concurrency limit"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,20 +14,24 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from agents.tasks import bus, hooks, measuring, storage
+from agents.definitions.policy import Policy
+from agents.definitions.services import agent_version_data
+from agents.tasks import bus, endings, hooks, measuring, slots, storage
 from agents.tasks.data import NOTHING, Claim, Failure, Limits, NewEvent, Usage
 from agents.tasks.exceptions import LeaseLost
-from agents.tasks.models import Attempt, Status, TaskEvent
-from agents.tasks.storage import End, Now, Plus
+from agents.tasks.models import TERMINAL, Attempt, Status, Task, TaskDependency, TaskEvent, WaitingFor
+from agents.tasks.queues import open_queues
+from agents.tasks.storage import End, Now, Plus, Wanted
 
 # Two tasks of one serial key can be seen as free by two workers at once; the unique index lets one of them have it.
 CLAIM_TRIES = 3
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 300.0
 # Another side may ask for more patience than that, but not for ever.
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 LONGEST_TRACEBACK = 20_000
 LONGEST_MESSAGE = 4_000
+DEFAULT_POLICY = Policy()
+# Columns of an unfinished task that one which ends does not have.
+OF_THE_UNFINISHED = ("not_before", "told_at", "waiting_for", "waits_until", "is_suspect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +42,22 @@ class Renewed:
     cancelled: frozenset[uuid.UUID]
 
 
-def claim(*, queues: Sequence[str], worker: str, celery_id: str = "") -> Claim | None:
-    """Takes the best claimable task of these queues for this worker; None when there is nothing to do."""
+def claim(*, queues: Sequence[str], worker: str, celery_id: str = "", suspects: bool = False) -> Claim | None:
+    """Takes the best claimable task of these queues for this worker; None when there is nothing to do.
+
+    A task that may have killed its process is taken by whoever asks for `suspects`, and by nobody else.
+    """
+    wanted = Wanted(open_queues(queues), suspects)
+    if not wanted.queues:
+        return None
     for _try in range(CLAIM_TRIES):
         try:
-            found = storage.claim(
-                queues=queues, worker=worker, celery_id=celery_id, lease_seconds=settings.LEASE_SECONDS
-            )
+            found = slots.claim(wanted=wanted, worker=worker, celery_id=celery_id)
         except IntegrityError:
             continue
         if found is None:
             return None
-        taken = _claim_of(found)
+        taken = replace(_claim_of(found), is_alone=suspects)
         event = NewEvent(TaskEvent.Kind.STATUS, {"status": Status.RUNNING.value}, storage.read_time(found["now"]))
         _publish(taken.task_id, taken.fence, found["last_event"], [event])
         measuring.count_started(taken)
@@ -92,10 +100,11 @@ def fail(*, claim: Claim, failure: Failure, usage: Usage = NOTHING, events: Sequ
 
     A task that somebody wants cancelled is not tried again. Raises LeaseLost, having written nothing.
     """
-    failures = claim.failures + 1
+    failures, policy = claim.failures + 1, policy_of(claim)
     attempt = _ended(Attempt.Outcome.FAILED, usage, failure)
-    if failure.retryable and failures < claim.max_attempts:
-        return _again(claim, failure, _pause(failure, failures + 1), attempt, usage, events, failures=Plus(1))
+    if failures < claim.max_attempts and policy.retries(failure.error_type, retryable=failure.retryable):
+        pause = _pause(failure, failures + 1, policy)
+        return _again(claim, failure, pause, attempt, usage, events, failures=Plus(1))
     return _failed(claim, failure, attempt, usage, events, failures=Plus(1))
 
 
@@ -104,23 +113,25 @@ def time_out(*, claim: Claim, usage: Usage = NOTHING) -> str:
     failure = Failure("TimeLimitReached", f"The task may run for {claim.limits.seconds} seconds, which are over.")
     attempt = _ended(Attempt.Outcome.TIMED_OUT, usage, failure)
     if claim.failures + 1 < claim.max_attempts:
-        pause = pause_before(claim.failures + 2)
+        pause = pause_before(claim.failures + 2, policy_of(claim))
         return _again(claim, failure, pause, attempt, usage, (), failures=Plus(1))
     return _failed(claim, failure, attempt, usage, (), failures=Plus(1))
 
 
-def crash(*, claim: Claim, crashes: int) -> str:
-    """Ends an attempt whose worker is gone. Crashes are counted apart: the task may be innocent.
+def crash(*, claim: Claim, crashes: int, is_blamed: bool) -> str:
+    """Ends an attempt whose worker is gone. The task runs next in a process of its own.
 
-    Raises LeaseLost, having written nothing; also when the lease has been renewed: the worker was only slow.
+    It is blamed when nothing else ran there; as often as it may be attempted, then it has failed. Such crashes are
+    counted apart from attempts that failed. Raises LeaseLost, having written nothing; also when the lease has been
+    renewed: the worker was only slow.
     """
     failure = Failure("WorkerLost", "The worker that ran this attempt stopped answering.")
     attempt = _ended(Attempt.Outcome.CRASHED, NOTHING, failure)
-    gone = (storage.lease_is_over(),)
-    if crashes + 1 < settings.TASK_MAX_CRASHES:
-        pause = 0.0 if crashes == 0 else pause_before(crashes + 1)
-        return _again(claim, failure, pause, attempt, NOTHING, (), only_if=gone, crashes=Plus(1))
-    return _failed(claim, failure, attempt, NOTHING, (), only_if=gone, crashes=Plus(1))
+    gone, counted = (storage.lease_is_over(),), {"crashes": Plus(1)} if is_blamed else {}
+    if not is_blamed or crashes + 1 < claim.max_attempts:
+        pause = pause_before(crashes + 1, policy_of(claim)) if is_blamed and crashes else 0.0
+        return _again(claim, failure, pause, attempt, NOTHING, (), only_if=gone, is_suspect=True, **counted)
+    return _failed(claim, failure, attempt, NOTHING, (), only_if=gone, **counted)
 
 
 def finish_cancelled(*, claim: Claim, usage: Usage = NOTHING, events: Sequence[NewEvent] = ()) -> None:
@@ -138,24 +149,86 @@ def hand_back(*, claim: Claim, usage: Usage = NOTHING, events: Sequence[NewEvent
     A task that somebody wants cancelled ends here instead.
     """
     attempt = _ended(Attempt.Outcome.HANDED_BACK, usage)
-    end = End(
-        task={"status": Status.QUEUED.value, "not_before": None, "told_at": None, **_spent(usage)}, attempt=attempt
-    )
+    # It has not shown yet what it was suspected of.
+    back = {"status": Status.QUEUED.value, "not_before": None, "told_at": None, "is_suspect": claim.is_alone}
+    end = End(task={**back, **_spent(usage)}, attempt=attempt)
     _end_unless_cancelled(claim, end, events, {"status": Status.QUEUED.value, "reason": "handed_back"}, usage)
 
 
-def pause_before(attempt: int) -> float:
-    """Seconds before this attempt (the second is the first one that waits): doubled each time, half of it by chance."""
-    whole = min(FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 2), LONGEST_PAUSE_SECONDS)
+def wait(
+    *,
+    claim: Claim,
+    waiting_for: WaitingFor,
+    seconds: float | None = None,
+    children: Sequence[uuid.UUID] = (),
+    data: Mapping[str, Any] | None = None,
+    usage: Usage = NOTHING,
+    events: Sequence[NewEvent] = (),
+) -> str:
+    """Ends the attempt; the task waits, holding no worker, until somebody lets it go on or `seconds` are over.
+
+    For children: until all of these have ended, which may be at once. `data` is told with the event. Gives the task's
+    status. A task that somebody wants cancelled ends here instead. Raises LeaseLost, having written nothing.
+    """
+    waits = {"status": Status.WAITING.value, "waiting_for": waiting_for.value, "resume_with": None}
+    end = End(
+        task={**waits, "waits_until": None if seconds is None else Now(seconds), **_spent(usage)},
+        attempt=_ended(Attempt.Outcome.WAITING, usage),
+    )
+    said = {"status": Status.WAITING.value, "waiting_for": waiting_for.value, **(data or {})}
+    with transaction.atomic():
+        status = _end_unless_cancelled(claim, end, events, said, usage)
+        if status == Status.WAITING and waiting_for == WaitingFor.CHILDREN:
+            _wait_for(claim.task_id, children)
+    return status
+
+
+def _wait_for(task_id: uuid.UUID, children: Sequence[uuid.UUID]) -> None:
+    """The task's row is locked by the statement that has ended its attempt; a child that ends looks for it only when
+    it finds what is written here.
+    """
+    rows = Task.objects.select_for_update(of=("self",)).filter(pk__in=children, parent=task_id).order_by("pk")
+    left = [child.pk for child in rows.exclude(status__in=TERMINAL)]
+    Task.objects.filter(pk__in=left).update(has_dependents=True)
+    TaskDependency.objects.bulk_create(TaskDependency(task_id=task_id, on_id=child) for child in left)
+    parent = Task.objects.get(pk=task_id)
+    if not left:
+        endings.queue_again(parent, resume_with=True, reason="children_ended")
+    else:
+        Task.objects.filter(pk=task_id).update(dependencies_left=len(left))
+
+
+def review(*, claim: Claim, failure: Failure, usage: Usage = NOTHING, events: Sequence[NewEvent] = ()) -> str:
+    """Ends the attempt; a person has to decide what becomes of the task, for this reason. Gives the task's status.
+
+    A task that somebody wants cancelled ends here instead. Raises LeaseLost, having written nothing.
+    """
+    reason = {"error_type": failure.error_type[:100], "error_message": _text(failure.message, LONGEST_MESSAGE)}
+    end = End(
+        task={"status": Status.NEEDS_REVIEW.value, "resume_with": None, **reason, **_spent(usage)},
+        attempt=_ended(Attempt.Outcome.NEEDS_REVIEW, usage, failure),
+    )
+    said = {"status": Status.NEEDS_REVIEW.value, "error": error_data(failure)}
+    return _end_unless_cancelled(claim, end, events, said, usage)
+
+
+def policy_of(claim: Claim) -> Policy:
+    """How the tasks of its agent are executed."""
+    return Policy.of(agent_version_data(claim.agent_version_id).policy)
+
+
+def pause_before(attempt: int, policy: Policy = DEFAULT_POLICY) -> float:
+    """Seconds before this attempt (the second is the first one that waits): longer each time, half of it by chance."""
+    whole = min(policy.first_pause * policy.pause_factor ** (attempt - 2), policy.longest_pause)
     return whole / 2 + random.random() * whole / 2  # noqa: S311 (jitter)
 
 
-def _pause(failure: Failure, attempt: int) -> float:
+def _pause(failure: Failure, attempt: int, policy: Policy) -> float:
     """What the other side asks for, within reason; else the usual pause before this attempt."""
     asked = failure.retry_after
     # Written so that NaN is no wish either.
     if asked is None or not asked >= 0:
-        return pause_before(attempt)
+        return pause_before(attempt, policy)
     return min(asked, LONGEST_RETRY_AFTER_SECONDS)
 
 
@@ -172,12 +245,12 @@ def _again(
     usage: Usage,
     events: Sequence[NewEvent],
     only_if: tuple[str, ...] = (),
-    **counts: Plus,
+    **changes: Any,
 ) -> str:
     # Without a pause it is due in the very round of the sweeper that has ended the attempt.
     not_before = Now(pause) if pause else None
     end = End(
-        task={"status": Status.QUEUED.value, "not_before": not_before, "told_at": None, **counts, **_spent(usage)},
+        task={"status": Status.QUEUED.value, "not_before": not_before, "told_at": None, **changes, **_spent(usage)},
         attempt=attempt,
         only_if=only_if,
     )
@@ -189,11 +262,11 @@ def _again(
 def _end_unless_cancelled(
     claim: Claim, end: End, events: Sequence[NewEvent], said: dict[str, Any], usage: Usage
 ) -> str:
-    """Queues the task again; ends it when somebody wants that: nobody would hear of the wish while it is queued."""
+    """Leaves the task unfinished; ends it when somebody wants that: nobody would hear of the wish otherwise."""
     try:
         _end(claim, replace(end, only_if=(*end.only_if, storage.NOT_CANCELLED)), events, said)
     except LeaseLost:
-        kept = {name: value for name, value in end.task.items() if name not in ("not_before", "told_at")}
+        kept = {name: value for name, value in end.task.items() if name not in OF_THE_UNFINISHED}
         cancelled = End(
             task=kept | {"status": Status.CANCELLED.value, "finished_at": Now()},
             attempt=end.attempt,
@@ -201,7 +274,7 @@ def _end_unless_cancelled(
         )
         _end(claim, cancelled, events, {"status": Status.CANCELLED.value, "usage": usage_data(claim.spent + usage)})
         return Status.CANCELLED.value
-    return Status.QUEUED.value
+    return str(end.task["status"])
 
 
 def _failed(
@@ -238,27 +311,37 @@ def error_data(failure: Failure) -> dict[str, str]:
 def _end(claim: Claim, end: End, events: Sequence[NewEvent], said: dict[str, Any]) -> None:
     last_event = NewEvent(TaskEvent.Kind.STATUS, said, datetime.now(UTC))
     written = [*events, last_event]
-    if not (end.task.get("finished_at") and hooks.are_wanted(claim.serial_key)):
-        last, at = _write_end(claim, end, written)
-    else:
+    found = _end_quickly(claim, end, written)
+    if found is None:
         with transaction.atomic():
-            last, at = _write_end(claim, end, written)
-            hooks.run(
-                hooks.Finished(
-                    claim.task_id, said["status"], said.get("result"), claim.serial_key, claim.agent_version_id
-                )
-            )
+            found = storage.end_attempt(claim.task_id, claim.fence, end, _rows(written))
+            if found is None:
+                raise LeaseLost
+            _tell_others(claim, end, said)
+    last, at = found
     # Whoever waits builds the finished task from this event: its time is the row's.
     _publish(claim.task_id, claim.fence, last, [*events, replace(last_event, at=at)])
     if end.task.get("finished_at"):
         transaction.on_commit(lambda: measuring.count_finished(claim.agent_version_id, said["status"]))
 
 
-def _write_end(claim: Claim, end: End, events: Sequence[NewEvent]) -> tuple[int, datetime]:
-    found = storage.end_attempt(claim.task_id, claim.fence, end, _rows(events))
-    if found is None:
-        raise LeaseLost
-    return found
+def _end_quickly(claim: Claim, end: End, events: Sequence[NewEvent]) -> tuple[int, datetime] | None:
+    """One statement, for a task whose end concerns nobody else: most. None when it does, or the lease is lost."""
+    if claim.holds_slots:
+        return None
+    if end.task.get("finished_at"):
+        if hooks.are_wanted(claim.ties):
+            return None
+        end = replace(end, only_if=(*end.only_if, storage.NO_DEPENDENTS))
+    return storage.end_attempt(claim.task_id, claim.fence, end, _rows(events))
+
+
+def _tell_others(claim: Claim, end: End, said: dict[str, Any]) -> None:
+    if claim.holds_slots:
+        endings.free_slots(claim.task_id, claim.queue)
+    if end.task.get("finished_at"):
+        finished = hooks.Finished(claim.task_id, said["status"], said.get("result"), claim.agent_version_id, claim.ties)
+        endings.tell_others(finished)
 
 
 def _spent(usage: Usage) -> dict[str, Plus]:
@@ -316,6 +399,9 @@ def _claim_of(found: dict[str, Any]) -> Claim:
         trace_id=found["trace_id"],
         request_id=found["request_id"],
         spent=Usage(found["input_tokens"], found["output_tokens"], Decimal(str(found["cost"]))),
+        webhook_url=found["webhook_url"],
+        resume_with=storage.read_json(found["resume_with"]),
+        holds_slots=found.get("holds_slots", False),
     )
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from agents.tasks.hooks import Ties
+
 if TYPE_CHECKING:
     from agents.tasks.models import Task
 
@@ -79,6 +81,18 @@ class Claim:
     request_id: str
     # By earlier attempts.
     spent: Usage = NOTHING
+    webhook_url: str = ""
+    # What a person, or the children it waited for, let it go on with (JSON).
+    resume_with: Any = None
+    # Under concurrency limits, to be given back.
+    holds_slots: bool = False
+    # In a process of its own, as the one before has died under it.
+    is_alone: bool = False
+
+    @property
+    def ties(self) -> Ties:
+        """What of this task may matter to others when it ends."""
+        return Ties(self.serial_key, self.webhook_url, self.owner_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,5 +110,8 @@ class Swept:
     crashed: int = 0
     overdue: int = 0
     cancelled: int = 0
+    late: int = 0
+    expired: int = 0
+    slots_freed: int = 0
     told: int = 0
     queues_told: tuple[str, ...] = field(default=())

@@ -22,5 +22,15 @@ class IllegalTransition(TaskError):
     """The task is not in a state that allows this."""
 
 
+class SerialKeyBusy(TaskError):
+    """Another task of this serial key has not ended."""
+
+
+class QueueFull(TaskError):
+    """The queue has as many waiting tasks as it may have; try again later."""
+
+    retry_after = 10
+
+
 class InvalidInput(TaskError):
     """The input, or a limit of the task, is not acceptable."""

@@ -12,7 +12,7 @@ class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]  # django-filt
     """`?status=failed&status=cancelled&agent=assistant&created_after=…&created_before=…`"""
 
     status = django_filters.MultipleChoiceFilter(choices=Status.choices)
-    agent = django_filters.CharFilter(field_name="agent_version__agent__slug", label=_("The agent's slug."))
+    agent = django_filters.CharFilter(field_name="agent__slug", label=_("The agent's slug."))
     created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
     retry_of = django_filters.UUIDFilter(field_name="retry_of")

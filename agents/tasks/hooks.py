@@ -9,36 +9,48 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Ties:
+    """What of a task may matter to others when it ends."""
+
+    serial_key: str | None
+    webhook_url: str
+    owner_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """A task that ends: its last status and, when it succeeded, its result (JSON)."""
 
     task_id: uuid.UUID
     status: str
     result: Any
-    serial_key: str | None
     agent_version_id: uuid.UUID
+    ties: Ties
 
 
 Hook = Callable[[Finished], None]
+Wants = Callable[[Ties], bool]
 
-_hooks: list[Hook] = []
+_hooks: list[tuple[Hook, Wants]] = []
 
 
-def on_finished(hook: Hook) -> None:
-    """`hook` runs in the transaction that ends a task with a serial key; what it raises undoes the end.
+def on_finished(hook: Hook, *, wants: Wants) -> None:
+    """`hook` runs in the transaction that ends a task with such ties; what it raises undoes the end.
 
-    Tasks without a serial key belong to nothing above this room, and end in a single statement.
+    A task that nobody wants to hear of ends in a single statement: `wants` is asked for every task, so it has to be
+    quick and should say no to most.
     """
-    if hook not in _hooks:
-        _hooks.append(hook)
+    if (hook, wants) not in _hooks:
+        _hooks.append((hook, wants))
 
 
-def are_wanted(serial_key: str | None) -> bool:
-    """Whether any hook has to run when a task with this serial key ends."""
-    return bool(_hooks) and serial_key is not None
+def are_wanted(ties: Ties) -> bool:
+    """Whether any hook has to run when a task with these ties ends."""
+    return any(wants(ties) for _, wants in _hooks)
 
 
 def run(finished: Finished) -> None:
-    """Calls every hook."""
-    for hook in _hooks:
-        hook(finished)
+    """Calls the hooks that want it."""
+    for hook, wants in _hooks:
+        if wants(finished.ties):
+            hook(finished)

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from agents.definitions.models import AgentVersion
+from agents.definitions.models import Agent, AgentVersion
 from agents.tasks.querysets import TaskQuerySet
 from foundation.models import BaseModel
 
@@ -34,6 +34,17 @@ class Priority(models.IntegerChoices):
     CRITICAL = 3, _("critical")
 
 
+class WaitingFor(models.TextChoices):
+    APPROVAL = "approval", _("an approval")
+    INPUT = "input", _("an answer")
+    CHILDREN = "children", _("its children")
+
+
+class IfDependencyFails(models.TextChoices):
+    FAIL = "fail", _("fail")
+    SKIP = "skip", _("skip")
+
+
 class Task(BaseModel):
     """One accepted request to run an agent."""
 
@@ -48,6 +59,10 @@ class Task(BaseModel):
         related_name="+",
         verbose_name=_("API key"),
     )
+    # The version's, kept here too: lists and limits of an agent have an index then.
+    agent = models.ForeignKey(
+        Agent, on_delete=models.PROTECT, related_name="+", db_index=False, verbose_name=_("agent")
+    )
     agent_version = models.ForeignKey(
         AgentVersion, on_delete=models.PROTECT, related_name="tasks", verbose_name=_("agent version")
     )
@@ -58,12 +73,25 @@ class Task(BaseModel):
     retry_of = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="retries", verbose_name=_("retry of")
     )
+    parent = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children", db_index=False,
+        verbose_name=_("parent"),
+    )  # fmt: skip
+    webhook_url = models.URLField(_("webhook"), max_length=2000, blank=True)
 
     # What decides when it runs.
     queue = models.CharField(_("queue"), max_length=32)
     priority = models.PositiveSmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.NORMAL)
     runs_before = models.DateTimeField(_("runs before"))
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
+    start_by = models.DateTimeField(_("start by"), null=True, blank=True)
+    # How many of the tasks that it depends on have not ended.
+    dependencies_left = models.PositiveIntegerField(_("dependencies left"), default=0)
+    if_dependency_fails = models.CharField(
+        _("if a dependency fails"), max_length=4, choices=IfDependencyFails.choices, default=IfDependencyFails.FAIL
+    )
+    # Other tasks have to be told of its end.
+    has_dependents = models.BooleanField(_("others depend on it"), default=False)
     serial_key = models.CharField(_("serial key"), max_length=200, null=True, blank=True)
 
     # What it may spend.
@@ -80,6 +108,14 @@ class Task(BaseModel):
     run_deadline_at = models.DateTimeField(_("run deadline"), null=True, blank=True)
     failures = models.PositiveSmallIntegerField(_("failed attempts"), default=0)
     crashes = models.PositiveSmallIntegerField(_("crashed attempts"), default=0)
+    # It ran in a process that died: until it has ended an attempt it runs in one of its own.
+    is_suspect = models.BooleanField(_("suspected of crashing"), default=False)
+    # What a waiting task waits for and until when; what the next attempt is given when it goes on (JSON).
+    waiting_for = models.CharField(_("waiting for"), max_length=8, choices=WaitingFor.choices, blank=True)
+    waits_until = models.DateTimeField(_("waits until"), null=True, blank=True)
+    resume_with = models.JSONField(_("goes on with"), null=True, blank=True)
+    # A newer task of its serial key has taken its place; what it had done so far does not count.
+    is_rolled_back = models.BooleanField(_("rolled back"), default=False)
     last_event = models.PositiveIntegerField(_("last event"), default=0)
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
     told_at = models.DateTimeField(_("announced"), null=True, blank=True)
@@ -108,7 +144,11 @@ class Task(BaseModel):
             ("operate_task", _("Can retry and cancel tasks of others")),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["queue", "runs_before", "id"], condition=Q(status="queued"), name="tasks_claimable"),
+            models.Index(
+                fields=["queue", "runs_before", "id"],
+                condition=Q(status="queued", dependencies_left=0),
+                name="tasks_claimable",
+            ),
             models.Index(
                 fields=["serial_key", "created_at", "id"],
                 condition=Q(status="queued", serial_key__isnull=False),
@@ -122,7 +162,18 @@ class Task(BaseModel):
             models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="tasks_leased"),
             models.Index(fields=["-created_at", "-id"], name="tasks_recent"),
             models.Index(fields=["owner", "-created_at", "-id"], name="tasks_of_owner"),
-            models.Index(fields=["agent_version", "-created_at", "-id"], name="tasks_of_version"),
+            models.Index(fields=["agent", "-created_at", "-id"], name="tasks_of_agent"),
+            models.Index(
+                fields=["start_by"], condition=Q(status="queued", start_by__isnull=False), name="tasks_to_start"
+            ),
+            models.Index(fields=["waits_until"], condition=Q(waits_until__isnull=False), name="tasks_waiting"),
+            models.Index(fields=["queue"], condition=Q(status="queued", is_suspect=True), name="tasks_suspect"),
+            models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="tasks_of_parent"),
+            models.Index(
+                fields=["parent"],
+                condition=Q(parent__isnull=False) & ~Q(status__in=TERMINAL),
+                name="tasks_unfinished_children",
+            ),
             models.Index(fields=["status", "-created_at", "-id"], name="tasks_by_status"),
         ]
         constraints: ClassVar = [
@@ -146,6 +197,11 @@ class Task(BaseModel):
                 | (~Q(status__in=TERMINAL) & Q(finished_at__isnull=True)),
                 name="tasks_terminal_is_finished",
             ),
+            models.CheckConstraint(
+                condition=Q(status="waiting") & ~Q(waiting_for="")
+                | ~Q(status="waiting") & Q(waiting_for="", waits_until__isnull=True),
+                name="tasks_waiting_for_something",
+            ),
             models.CheckConstraint(condition=Q(max_attempts__gte=1), name="tasks_some_attempt"),
             models.CheckConstraint(condition=Q(status__in=Status.values), name="tasks_known_status"),
             models.CheckConstraint(condition=Q(priority__in=Priority.values), name="tasks_known_priority"),
@@ -160,6 +216,106 @@ class Task(BaseModel):
         return self.status in TERMINAL
 
 
+class TaskDependency(models.Model):
+    """`task` waits for the end of `on`. The row goes when that has come."""
+
+    id = models.BigAutoField(primary_key=True)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="dependencies", verbose_name=_("task"))
+    on = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="dependents", verbose_name=_("waits for"))
+
+    class Meta:
+        verbose_name = _("dependency")
+        verbose_name_plural = _("dependencies")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["task", "on"], name="tasks_dependency_once"),
+            models.CheckConstraint(condition=~Q(task=models.F("on")), name="tasks_dependency_on_another"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id} → {self.on_id}"
+
+
+class Queue(BaseModel):
+    """What an operator says of a queue. A queue without a row is open, and bounded by QUEUE_MOST_WAITING."""
+
+    name = models.CharField(_("name"), max_length=32, unique=True)
+    most_waiting = models.PositiveIntegerField(
+        _("most waiting tasks"),
+        null=True,
+        blank=True,
+        help_text=_("More are refused. Empty: the installation's bound."),
+    )
+    is_paused = models.BooleanField(
+        _("paused"), default=False, help_text=_("Accepts tasks and starts none; what runs goes on.")
+    )
+
+    class Meta:
+        verbose_name = _("queue")
+        verbose_name_plural = _("queues")
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ConcurrencyLimit(BaseModel):
+    """How many tasks of one agent, one user or one API key may run at the same time. It has that many slots."""
+
+    agent = models.OneToOneField(
+        Agent, on_delete=models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("agent")
+    )
+    owner = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+",
+        verbose_name=_("user"),
+    )  # fmt: skip
+    api_key = models.OneToOneField(
+        "accounts.ApiKey", on_delete=models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("API key")
+    )
+    most_running = models.PositiveSmallIntegerField(_("most running tasks"))
+
+    class Meta:
+        verbose_name = _("concurrency limit")
+        verbose_name_plural = _("concurrency limits")
+        ordering: ClassVar = ["created_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(agent__isnull=False, owner__isnull=True, api_key__isnull=True)
+                | Q(agent__isnull=True, owner__isnull=False, api_key__isnull=True)
+                | Q(agent__isnull=True, owner__isnull=True, api_key__isnull=False),
+                name="tasks_limit_of_one",
+            ),
+            models.CheckConstraint(condition=Q(most_running__gte=1, most_running__lte=1000), name="tasks_limit_some"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent or self.owner or self.api_key}: {self.most_running}"
+
+
+class Slot(models.Model):
+    """One place under a limit, taken by a running task or free."""
+
+    id = models.BigAutoField(primary_key=True)
+    limit = models.ForeignKey(
+        ConcurrencyLimit, on_delete=models.CASCADE, related_name="slots", verbose_name=_("concurrency limit")
+    )
+    number = models.PositiveSmallIntegerField(_("number"))
+    task = models.ForeignKey(
+        Task, on_delete=models.SET_NULL, null=True, blank=True, related_name="slots", verbose_name=_("task")
+    )
+
+    class Meta:
+        verbose_name = _("slot")
+        verbose_name_plural = _("slots")
+        ordering: ClassVar = ["limit", "number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["limit", "number"], name="tasks_slot_number"),
+            models.UniqueConstraint(fields=["limit", "task"], name="tasks_slot_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.limit_id} #{self.number}"
+
+
 class Attempt(models.Model):
     """One execution of a task by a worker. `ended_at` is empty while it runs."""
 
@@ -170,6 +326,8 @@ class Attempt(models.Model):
         CRASHED = "crashed", _("crashed")
         TIMED_OUT = "timed_out", _("timed out")
         HANDED_BACK = "handed_back", _("handed back")
+        WAITING = "waiting", _("waiting")
+        NEEDS_REVIEW = "needs_review", _("needs review")
 
     id = models.BigAutoField(primary_key=True)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("task"))

@@ -23,7 +23,20 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
     def due(self, now: datetime) -> Self:
         """Queued tasks whose time has come."""
-        return self.filter(Q(not_before=None) | Q(not_before__lte=now), status="queued")
+        return self.filter(Q(not_before=None) | Q(not_before__lte=now), status="queued", dependencies_left=0)
+
+    def too_late(self, now: datetime) -> Self:
+        """Queued tasks that should have been started by now."""
+        return self.filter(status="queued", start_by__lt=now).order_by("start_by")
+
+    def waited_enough(self, now: datetime) -> Self:
+        """Waiting tasks for whom nobody came in time."""
+        return self.filter(status="waiting", waits_until__lt=now).order_by("waits_until")
+
+    def orphans(self) -> Self:
+        """Unfinished children of tasks that have failed or were cancelled, less those that were asked to stop."""
+        unfinished = self.filter(parent__isnull=False).exclude(status__in=("succeeded", "failed", "cancelled"))
+        return unfinished.filter(parent__status__in=("failed", "cancelled"), cancel_requested_at=None)
 
     def unannounced(self, now: datetime, before: datetime) -> Self:
         """Due tasks that no worker has been told of since they may run, or not since `before`."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from agents.tasks.models import Priority, Status, Task
+from agents.definitions.policy import LONGEST_WAIT_SECONDS, IfBusy
+from agents.tasks.models import IfDependencyFails, Priority, Status, Task, WaitingFor
+from agents.tasks.submitting import MOST_DEPENDENCIES
 
 MOST_METADATA_BYTES = 16_384
-NOT_YET = _("This is not available in this version.")
+LONGEST_SERIAL_KEY = 120
 INPUT_SCHEMA = {
     "oneOf": [
         {"type": "string"},
@@ -54,15 +56,12 @@ def in_json(moment: datetime | str | None) -> str | None:
 class StrictSerializer(serializers.Serializer[dict[str, Any]]):
     """Refuses what it does not know, so that a misspelt field is not silently ignored."""
 
-    not_yet: tuple[str, ...] = ()
-
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Raises ValidationError naming every unknown field."""
         value: dict[str, Any] = super().to_internal_value(data)
         unknown = [name for name in data if name not in self.fields]
         if unknown:
-            errors = {name: [NOT_YET if name in self.not_yet else _("There is no such field.")] for name in unknown}
-            raise serializers.ValidationError(errors)
+            raise serializers.ValidationError({name: [_("There is no such field.")] for name in unknown})
         return value
 
 
@@ -83,6 +82,18 @@ class TaskOptionsSerializer(serializers.Serializer[dict[str, Any]]):
     )
     not_before = serializers.DateTimeField(required=False, allow_null=True, help_text=_("Not started earlier."))
     max_attempts = serializers.IntegerField(min_value=1, max_value=100, required=False, allow_null=True)
+    queue = serializers.CharField(max_length=32, required=False, help_text=_("Instead of the agent's queue."))
+    queue_seconds = serializers.IntegerField(
+        min_value=1, max_value=LONGEST_WAIT_SECONDS, required=False, allow_null=True,
+        help_text=_("Fails when no worker has started it in this time."),
+    )  # fmt: skip
+    if_busy = serializers.ChoiceField(
+        choices=get_args(IfBusy), required=False, allow_null=True,
+        help_text=_("What happens to an unfinished task of the same conversation or serial key."),
+    )  # fmt: skip
+    webhook_url = serializers.URLField(
+        max_length=2000, required=False, allow_blank=True, help_text=_("Is told when the task has ended.")
+    )
     limits = LimitsSerializer(required=False)
     metadata = ObjectField(required=False, help_text=_("Your own labels; at most 16 kB. Given back as they are."))
 
@@ -100,16 +111,48 @@ class TaskOptionsSerializer(serializers.Serializer[dict[str, Any]]):
 class SubmissionSerializer(TaskOptionsSerializer, StrictSerializer):
     """A request to run an agent."""
 
-    not_yet = ("depends_on", "webhook_url")
-
     agent = serializers.CharField(max_length=63, help_text=_("The agent's slug."))
     input = InputField(help_text=_('A string, {"messages": […]}, or the agent\'s own object.'))
+    serial_key = serializers.CharField(
+        max_length=LONGEST_SERIAL_KEY, required=False, allow_null=True,
+        help_text=_("Of your tasks with the same key one runs at a time."),
+    )  # fmt: skip
+    depends_on = serializers.ListField(
+        child=serializers.UUIDField(), max_length=MOST_DEPENDENCIES, required=False,
+        help_text=_("Not started before these tasks have succeeded."),
+    )  # fmt: skip
+    if_dependency_fails = serializers.ChoiceField(
+        choices=IfDependencyFails.choices, required=False, help_text=_("Fail too, or be skipped (cancelled).")
+    )
+    parent = serializers.UUIDField(  # type: ignore[assignment]  # the stubs know a property of fields by this name
+        required=False, allow_null=True, help_text=_("The task that this one is a part of; cancelled with it.")
+    )
 
     def validate_input(self, value: Any) -> Any:
         """A string or an object; services.submit looks closer."""
         if not isinstance(value, str | dict):
             raise serializers.ValidationError(_("The input is a string or an object."))
         return value
+
+
+class RetrySerializer(StrictSerializer):
+    """How a task is tried again."""
+
+    input = InputField(required=False, help_text=_("Instead of the input that it had."))
+
+
+class ResumeSerializer(StrictSerializer):
+    """An answer to what a task asks."""
+
+    value = AnyField(help_text=_("What the agent's graph is given."))
+
+
+class ReviewSerializer(StrictSerializer):
+    """A decision about a task that needs review."""
+
+    decision = serializers.ChoiceField(choices=("continue", "succeed", "fail"))
+    result = AnyField(required=False, allow_null=True, help_text=_("The task's result, when it succeeds."))
+    reason = serializers.CharField(max_length=2000, required=False, help_text=_("Why it fails."))
 
 
 class UsageSerializer(serializers.Serializer[dict[str, Any]]):
@@ -147,6 +190,14 @@ class TaskSerializer(serializers.Serializer[Task]):
     attempts = serializers.IntegerField(read_only=True, help_text=_("Attempts begun so far."))
     limits = LimitsSerializer(read_only=True)
     retry_of = serializers.UUIDField(read_only=True, allow_null=True)
+    parent = serializers.UUIDField(read_only=True, allow_null=True)  # type: ignore[assignment]
+    dependencies_left = serializers.IntegerField(
+        read_only=True, help_text=_("Tasks that it depends on, or waits for, and that have not ended.")
+    )
+    waiting_for = serializers.ChoiceField(choices=WaitingFor.choices, read_only=True, allow_null=True)
+    waits_until = serializers.DateTimeField(read_only=True, allow_null=True)
+    start_by = serializers.DateTimeField(read_only=True, allow_null=True)
+    webhook_url = serializers.CharField(read_only=True, allow_null=True)
     idempotency_key = serializers.CharField(read_only=True, allow_null=True)
     created_at = serializers.DateTimeField(read_only=True)
     started_at = serializers.DateTimeField(read_only=True, allow_null=True)
@@ -173,6 +224,12 @@ class TaskSerializer(serializers.Serializer[Task]):
             "attempts": instance.fence,
             "limits": _limits(instance),
             "retry_of": str(instance.retry_of_id) if instance.retry_of_id else None,
+            "parent": str(instance.parent_id) if instance.parent_id else None,
+            "dependencies_left": instance.dependencies_left,
+            "waiting_for": instance.waiting_for or None,
+            "waits_until": in_json(instance.waits_until),
+            "start_by": in_json(instance.start_by),
+            "webhook_url": instance.webhook_url or None,
             "idempotency_key": instance.idempotency_key,
             "created_at": in_json(instance.created_at),
             "started_at": in_json(instance.started_at),

@@ -21,12 +21,13 @@ from django.db.backends.utils import CursorWrapper
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_aware, make_aware
 
-from agents.tasks.models import Attempt, Task, TaskEvent
+from agents.tasks.models import Attempt, ConcurrencyLimit, Task, TaskEvent
 from foundation.statements import hot_cursor
 
 TASKS = Task._meta.db_table
 ATTEMPTS = Attempt._meta.db_table
 EVENTS = TaskEvent._meta.db_table
+LIMITS = ConcurrencyLimit._meta.db_table
 
 Row = tuple[Any, ...]
 
@@ -121,14 +122,47 @@ def _time(value: datetime) -> Any:
 CLAIMED = (
     "id", "fence", "agent_version_id", "owner_id", "queue", "input", "serial_key", "limit_seconds", "limit_steps",
     "limit_tokens", "limit_cost", "run_deadline_at", "failures", "max_attempts", "trace_id", "request_id", "last_event",
-    "input_tokens", "output_tokens", "cost",
+    "input_tokens", "output_tokens", "cost", "agent_id", "api_key_id", "webhook_url", "resume_with",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """Whose tasks have no free slot just now."""
+
+    agents: tuple[uuid.UUID, ...] = ()
+    owners: tuple[uuid.UUID, ...] = ()
+    api_keys: tuple[uuid.UUID, ...] = ()
+
+    def condition(self) -> tuple[str, list[Any]]:
+        """The same about a row of tasks, and its parameters."""
+        words, parameters = "", []
+        for column, ids in (("agent_id", self.agents), ("owner_id", self.owners), ("api_key_id", self.api_keys)):
+            if ids:
+                marks = ", ".join(["%s"] * len(ids))
+                words += f" AND ({column} IS NULL OR {column} NOT IN ({marks}))"
+                parameters += [key(each) for each in ids]
+        return words, parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which tasks a worker takes. `excluded` is None where no limit is known: then nothing is claimed if there is one.
+
+    `suspects`: those that may have killed a process, instead of all others.
+    """
+
+    queues: tuple[str, ...]
+    suspects: bool = False
+    excluded: Excluded | None = None
+
 
 # The oldest of a serial key goes first, and none goes while another one of it has not come to its end. Two questions
 # instead of one with OR, because each has a partial index that answers it.
 _BEST_OF_QUEUE = f"""
  SELECT id, runs_before FROM {TASKS} candidate
- WHERE status = 'queued' AND queue = %s AND (not_before IS NULL OR not_before <= {{now}})
+ WHERE status = 'queued' AND dependencies_left = 0 AND queue = %s
+ AND (not_before IS NULL OR not_before <= {{now}}) AND (start_by IS NULL OR start_by > {{now}}) {{which}}
  AND (serial_key IS NULL OR (
    NOT EXISTS (SELECT 1 FROM {TASKS} other WHERE other.serial_key = candidate.serial_key
      AND other.status IN ('running', 'waiting', 'needs_review'))
@@ -138,13 +172,14 @@ _BEST_OF_QUEUE = f"""
 """
 _CLAIM = f"""
  UPDATE {TASKS} SET status = 'running', fence = fence + 1, last_event = last_event + 1,
- lease_expires_at = {{lease}}, run_deadline_at = {{deadline}}, started_at = COALESCE(started_at, {{now}})
+ lease_expires_at = {{lease}}, run_deadline_at = {{deadline}}, started_at = COALESCE(started_at, {{now}}),
+ start_by = NULL, is_suspect = FALSE
 """
 _RUNNING = json.dumps({"status": "running"})
 
 
-def claim(*, queues: Sequence[str], worker: str, celery_id: str, lease_seconds: float) -> dict[str, Any] | None:
-    """Takes the best row of the queues: its columns as CLAIMED names them, with `attempt_id` and `now`; or None."""
+def claim(*, wanted: Wanted, worker: str, celery_id: str, lease_seconds: float) -> dict[str, Any] | None:
+    """Takes the best row that is wanted: its columns as CLAIMED names them, with `attempt_id` and `now`; or None."""
     time = clock()
     take = _CLAIM.format(
         lease=time.after("LEAST(%s, limit_seconds)" if is_postgresql() else "MIN(%s, limit_seconds)"),
@@ -152,20 +187,28 @@ def claim(*, queues: Sequence[str], worker: str, celery_id: str, lease_seconds: 
         now=time.now,
     )
     claim_on = _claim_on_postgresql if is_postgresql() else _claim_on_sqlite
-    return claim_on(_claimable(len(queues)), take, queues, worker, celery_id, lease_seconds)
+    claimable, parameters = _claimable(wanted)
+    return claim_on(claimable, take, parameters, worker, celery_id, lease_seconds)
 
 
-def _claimable(queues: int) -> str:
-    """The best row of so many queues. Each queue gives its own best from the head of an index; with `queue IN (…)`
+def _claimable(wanted: Wanted) -> tuple[str, list[Any]]:
+    """The best row of these queues. Each queue gives its own best from the head of an index; with `queue IN (…)`
     the database would sort all that is queued.
     """
-    best = _BEST_OF_QUEUE.format(now=clock().now, lock="FOR UPDATE SKIP LOCKED" if is_postgresql() else "")
-    each = " UNION ALL ".join(f"SELECT * FROM ({best}) best_{number}" for number in range(queues))
-    return f"SELECT id FROM ({each}) best_of_all ORDER BY runs_before, id LIMIT 1"
+    which, parameters = ("AND is_suspect" if wanted.suspects else "AND NOT is_suspect"), list[Any]()
+    if wanted.excluded is not None:
+        condition, parameters = wanted.excluded.condition()
+        which += condition
+    lock = "FOR UPDATE SKIP LOCKED" if is_postgresql() else ""
+    best = _BEST_OF_QUEUE.format(now=clock().now, lock=lock, which=which)
+    each = " UNION ALL ".join(f"SELECT * FROM ({best}) best_{number}" for number in range(len(wanted.queues)))
+    unless = f"WHERE NOT EXISTS (SELECT 1 FROM {LIMITS}) " if wanted.excluded is None else ""
+    statement = f"SELECT id FROM ({each}) best_of_all {unless}ORDER BY runs_before, id LIMIT 1"
+    return statement, [part for queue in wanted.queues for part in (queue, *parameters)]
 
 
 def _claim_on_postgresql(
-    claimable: str, take: str, queues: Sequence[str], worker: str, celery_id: str, lease_seconds: float
+    claimable: str, take: str, parameters: Sequence[Any], worker: str, celery_id: str, lease_seconds: float
 ) -> dict[str, Any] | None:
     columns = ", ".join(f"claimed.{name}" for name in CLAIMED)
     statement = f"""
@@ -180,22 +223,22 @@ def _claim_on_postgresql(
      SELECT {columns}, attempt.id, statement_timestamp() FROM claimed, attempt
     """
     with hot_cursor(connection) as cursor:
-        cursor.execute(statement, [*queues, lease_seconds, worker, celery_id, _RUNNING])
+        cursor.execute(statement, [*parameters, lease_seconds, worker, celery_id, _RUNNING])
         return _claimed(cursor.fetchone())
 
 
 def _claim_on_sqlite(
-    claimable: str, take: str, queues: Sequence[str], worker: str, celery_id: str, lease_seconds: float
+    claimable: str, take: str, parameters: Sequence[Any], worker: str, celery_id: str, lease_seconds: float
 ) -> dict[str, Any] | None:
     with hot_cursor(connection) as cursor:
         # A look without the write lock: most bells are rung for work that is already taken.
-        cursor.execute(claimable, queues)
+        cursor.execute(claimable, parameters)
         if cursor.fetchone() is None:
             return None
     with transaction.atomic(), connection.cursor() as cursor:
         columns = ", ".join(CLAIMED)
         cursor.execute(
-            f"{take} WHERE id = ({claimable}) RETURNING {columns}, {SQLITE_CLOCK.now}", [lease_seconds, *queues]
+            f"{take} WHERE id = ({claimable}) RETURNING {columns}, {SQLITE_CLOCK.now}", [lease_seconds, *parameters]
         )
         row = cursor.fetchone()
         if row is None:
@@ -281,6 +324,8 @@ class End:
     only_if: tuple[str, ...] = ()
 
 
+# Also evaluated again when the row was locked by somebody who has just made another task depend on it.
+NO_DEPENDENTS = "NOT has_dependents"
 NOT_CANCELLED = "cancel_requested_at IS NULL"
 CANCELLED = "cancel_requested_at IS NOT NULL"
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils.translation import gettext as _
 
-from agents.tasks import attempts, measuring, storage, telling
-from agents.tasks.data import Claim, Limits, Swept, Usage
+from agents.tasks import attempts, endings, measuring, slots, storage, telling
+from agents.tasks.data import Claim, Failure, Limits, Swept, Usage
 from agents.tasks.exceptions import LeaseLost
-from agents.tasks.models import Attempt, Task
+from agents.tasks.models import Attempt, Status, Task, WaitingFor
+from agents.tasks.submitting import stop
 
 AT_ONCE = 100
 # A bell for queued work is rung again after so long; who was told and is only busy need not hear it all the time.
@@ -24,11 +29,18 @@ def sweep() -> Swept:
     # The clock that the leases were written by: a worker whose own is ahead would end what is alive.
     now = storage.read_clock()
     outcomes = Counter(_heal(task, now) for task in Task.objects.abandoned(now)[:AT_ONCE])
+    late = _each(Task.objects.too_late(now), _end_late)
+    expired = _each(Task.objects.waited_enough(now), _expire)
+    orphans = _each(Task.objects.orphans(), stop)
+    freed = slots.free_what_nobody_holds() if slots.exist() else 0
     told = _tell_again(now)
     return Swept(
         crashed=outcomes["crashed"],
         overdue=outcomes["overdue"],
-        cancelled=outcomes["cancelled"],
+        cancelled=outcomes["cancelled"] + orphans,
+        late=late,
+        expired=expired,
+        slots_freed=freed,
         told=sum(told.values()),
         queues_told=tuple(sorted(told)),
     )
@@ -44,11 +56,61 @@ def _heal(task: Task, now: datetime) -> str:
         if claim.run_deadline_at <= now:
             attempts.time_out(claim=claim)
             return "overdue"
-        attempts.crash(claim=claim, crashes=task.crashes)
+        attempts.crash(claim=claim, crashes=task.crashes, is_blamed=_ran_alone(task))
     except LeaseLost:
         return "alive"
     _tell(claim)
     return "crashed"
+
+
+def _ran_alone(task: Task) -> bool:
+    """Whether nothing else ran in the process that died under it. What did is told so, before its turn comes here."""
+    if task.is_suspect:
+        return False
+    worker = Attempt.objects.filter(task=task, fence=task.fence).values_list("worker", flat=True).first()
+    beside = Attempt.objects.filter(task__status=Status.RUNNING, fence=F("task__fence"), worker=worker)
+    others = [*beside.exclude(task=task).values_list("task", flat=True)]
+    Task.objects.filter(pk__in=others, status=Status.RUNNING).update(is_suspect=True)
+    return not others
+
+
+Change = Callable[[Task], None]
+
+# What becomes of a task for whom nobody came in time; by what it has waited for. Rooms above may say more.
+_expiries: dict[WaitingFor, Change] = {}
+
+
+def on_expiry(waiting_for: WaitingFor, change: Change) -> None:
+    """`change` decides about tasks that have waited for this in vain, their rows locked, instead of failing them."""
+    _expiries[waiting_for] = change
+
+
+def _each(found: QuerySet[Task], change: Change) -> int:
+    """Changes each of these tasks in a transaction of its own, unless somebody else has meanwhile."""
+    return sum(_change_one(found, pk, change) for pk in [*found.values_list("pk", flat=True)[:AT_ONCE]])
+
+
+def _change_one(found: QuerySet[Task], pk: uuid.UUID, change: Change) -> bool:
+    rows = found.select_for_update(of=("self",), skip_locked=True).select_related("agent_version__agent")
+    with transaction.atomic():
+        task = rows.filter(pk=pk).first()
+        if task is not None:
+            change(task)
+    return task is not None
+
+
+def _end_late(task: Task) -> None:
+    failure = Failure("QueueTimeLimitReached", _("No worker has started the task in the time that it could wait."))
+    endings.finish(task, Status.FAILED, failure=failure)
+
+
+def _expire(task: Task) -> None:
+    """Nobody came in time."""
+    if change := _expiries.get(WaitingFor(task.waiting_for)):
+        change(task)
+    else:
+        failure = Failure("WaitExpired", _("What the task was waiting for did not come in time."))
+        endings.finish(task, Status.FAILED, failure=failure)
 
 
 def _tell(claim: Claim) -> None:
@@ -65,11 +127,11 @@ def _tell_again(now: datetime) -> Counter[str]:
         # Skipping what another sweeper has locked: it is ringing for those.
         silent = Task.objects.unannounced(now, before).select_for_update(skip_locked=True)
         found = [*silent.values_list("pk", "queue")[:AT_ONCE]] if _exists(now, before) else []
-        Task.objects.filter(pk__in=[pk for pk, _ in found]).update(told_at=now)
-    queues = Counter(queue for _, queue in found)
+        Task.objects.filter(pk__in=[pk for pk, _queue in found]).update(told_at=now)
+    queues = Counter(queue for _pk, queue in found)
     rung: Counter[str] = Counter()
     for queue, count in queues.items():
-        rung[queue] = sum(telling.tell(queue) for _ in range(min(count, MOST_BELLS)))
+        rung[queue] = sum(telling.tell(queue) for _bell in range(min(count, MOST_BELLS)))
     return +rung
 
 
@@ -97,4 +159,7 @@ def _claim_of(task: Task) -> Claim:
         trace_id=task.trace_id,
         request_id=task.request_id,
         spent=Usage(task.input_tokens, task.output_tokens, task.cost),
+        webhook_url=task.webhook_url,
+        resume_with=task.resume_with,
+        holds_slots=task.slots.exists(),
     )

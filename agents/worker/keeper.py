@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError
 
 from agents.runtime.control import RunControl
@@ -40,12 +42,15 @@ class Keeper:
         self._idle = threading.Condition(self._lock)
         self.abandoned = 0
         self.is_stopping = False
+        self._renewed_at = time.monotonic()
+        self._has_claimed = False
 
     @contextmanager
     def keeping(self, claim: Claim) -> Iterator[RunControl]:
         """Keeps this run alive while it lasts."""
         running = Running(claim, RunControl())
         with self._lock:
+            self._has_claimed = True
             self._running[claim.task_id] = running
             if self.is_stopping:
                 running.control.cancel("stopping")
@@ -65,9 +70,16 @@ class Keeper:
     def beat(self) -> None:
         """One round: lost leases and cancels are passed on, runs past their deadline are stopped, then given up."""
         runs = self.runs()
+        begun = time.monotonic()
         if not runs:
+            self._renewed_at = begun
             return
-        renewed = tasks.renew([run.claim for run in runs])
+        try:
+            renewed = tasks.renew([run.claim for run in runs])
+        except DatabaseError:
+            self._stop_what_is_no_longer_ours(runs)
+            raise
+        self._renewed_at = begun
         now = datetime.now(UTC)
         for run in runs:
             if run.claim.task_id in renewed.lost:
@@ -78,6 +90,25 @@ class Keeper:
                 self._abandon(run)
             elif now > run.claim.run_deadline_at:
                 run.control.cancel("deadline")
+
+    def take_note_of_claims(self) -> bool:
+        """Whether anything was claimed since this was last asked."""
+        claimed, self._has_claimed = self._has_claimed, False
+        return claimed
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the leases of what runs here have not been renewed."""
+        return time.monotonic() - self._renewed_at
+
+    def _stop_what_is_no_longer_ours(self, runs: list[Running]) -> None:
+        """Without a heartbeat for as long as a lease, others may have taken these tasks up already."""
+        if self.silent_seconds < settings.LEASE_SECONDS:
+            return
+        for run in runs:
+            if not run.control.reason:
+                logger.error("run_stopped_without_heartbeat", task_id=str(run.claim.task_id), fence=run.claim.fence)
+            run.control.cancel("lease_lost")
 
     def stop(self) -> None:
         """Tells every run to stop and give its task back; new ones are told at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from django.utils import timezone
 from agents.runtime.connections import close_connections, release_connections
 from agents.runtime.housekeeping import forget_finished
 from agents.tasks import services as tasks
+from agents.worker.alone import Alone
 from agents.worker.keeper import Keeper
 from agents.worker.models import WorkerProcess
 from telemetry.farewell import send_the_rest
@@ -28,16 +30,23 @@ BEAT_SECONDS = 1.0
 SIGN_OF_LIFE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 30.0
 FORGET_WORKERS_AFTER = timedelta(days=1)
-# The exit code of a worker with too many threads that never came back: whoever supervises it starts a new one.
+# The exit code of a worker that cannot go on (its threads never came back, or it cannot say that it lives): whoever
+# supervises it starts a new one.
 EXIT_EXHAUSTED = 70
+MOST_ABANDONED = 3
+# Without a heartbeat for so many leases the process ends; its runs were stopped after the first.
+MOST_SILENT_LEASES = 3
 
 
 class Worker:
     """One worker process, from ready to gone."""
 
     def __init__(self) -> None:
-        self.name = f"{socket.gethostname()}-{os.getpid()}"
+        # In a container the next process has the same id.
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.keeper = Keeper()
+        self._alone = Alone(self.name)
+        self._has_polled = False
         self.queues: Sequence[str] = settings.WORKER_QUEUES
         self._threads = settings.WORKER_THREADS
         self._over = threading.Event()
@@ -49,7 +58,7 @@ class Worker:
             serve(host=settings.WORKER_METRICS_HOST, port=settings.WORKER_METRICS_PORT)
         for name, seconds, work in (
             ("heartbeat", BEAT_SECONDS, self._beat),
-            ("sweeper", settings.SWEEP_SECONDS, tasks.sweep),
+            ("sweeper", settings.SWEEP_SECONDS, self._sweep),
             ("sign-of-life", SIGN_OF_LIFE_SECONDS, self._show_life),
             ("housekeeper", HOUSEKEEPING_SECONDS, self._tidy),
         ):
@@ -58,6 +67,7 @@ class Worker:
     def stop(self) -> None:
         """Tells the runs to stop, and ends the process when they do not: Celery waits for its threads without end."""
         self.keeper.stop()
+        self._alone.stop()
         threading.Thread(target=self._insist, name="stopper", daemon=True).start()
 
     def gone(self) -> None:
@@ -79,16 +89,33 @@ class Worker:
         os._exit(code)
 
     def _beat(self) -> None:
-        self.keeper.beat()
+        try:
+            self.keeper.beat()
+        finally:
+            if self.keeper.silent_seconds > MOST_SILENT_LEASES * settings.LEASE_SECONDS:
+                logger.error("worker_without_heartbeat", seconds=round(self.keeper.silent_seconds))
+                os._exit(EXIT_EXHAUSTED)
         flush_spans()
-        if self.keeper.abandoned * 2 > self._threads and not self.keeper.is_stopping:
+        if self.keeper.abandoned >= min(MOST_ABANDONED, self._threads) and not self.keeper.is_stopping:
             logger.error("worker_exhausted", abandoned=self.keeper.abandoned)
             self.keeper.stop()
+            self._alone.stop()
             self.keeper.wait_until_idle(within=settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT)
             self.keeper.give_back_the_rest()
             self._leave(EXIT_EXHAUSTED)
 
+    def _sweep(self) -> None:
+        """Also the worker's own poll: it looks for work that nobody has announced."""
+        tasks.sweep()
+        self._has_polled = True
+        if not self.keeper.is_stopping:
+            self._alone.run(self.queues)
+
     def _show_life(self) -> None:
+        """Alive is who has polled or claimed lately; who only ticks is not."""
+        if not (self._has_polled or self.keeper.take_note_of_claims()):
+            return
+        self._has_polled = False
         WorkerProcess.objects.update_or_create(
             name=self.name,
             defaults={

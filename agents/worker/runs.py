@@ -32,11 +32,13 @@ MOST_AT_ONCE = 20
 PAUSES_BEFORE_ENDING_AGAIN = (0.2, 1.0, 3.0)
 
 
-def run_available(*, keeper: Keeper, queues: Sequence[str], worker: str, celery_id: str) -> list[str]:
+def run_available(
+    *, keeper: Keeper, queues: Sequence[str], worker: str, celery_id: str, suspects: bool = False
+) -> list[str]:
     """Runs what is claimable; the ids of the tasks that were begun. Rings again when it stops before the end."""
     begun: list[str] = []
     while not keeper.is_stopping:
-        claim = tasks.claim(queues=queues, worker=worker, celery_id=celery_id)
+        claim = tasks.claim(queues=queues, worker=worker, celery_id=celery_id, suspects=suspects)
         if claim is None:
             break
         begun.append(str(claim.task_id))

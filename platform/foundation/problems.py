@@ -45,12 +45,14 @@ def document(*, status: int, detail: str, code: str, request_id: str = "", **ext
 _registered: dict[type[Exception], type[Problem]] = {}
 
 
-def register(error: type[Exception], *, status: int, code: str) -> None:
+def register(error: type[Exception], *, status: int, code: str, retry_after: int | None = None) -> None:
     """Makes an exception of a room (and its subclasses) a problem wherever a view lets it through.
 
-    Its message is shown to the caller.
+    Its message is shown to the caller, who is asked to wait for `retry_after` seconds when that is given.
     """
     members = {"status_code": status, "default_code": code, "__doc__": error.__doc__}
+    if retry_after is not None:
+        members["wait"] = retry_after
     _registered[error] = type(f"{error.__name__}Problem", (Problem,), members)
 
 

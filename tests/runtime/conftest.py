@@ -132,7 +132,7 @@ class Desk:
         )
         now = datetime.now(UTC)
         task = Task.objects.create(
-            owner=self.owner, agent_version=version, input=given, queue="interactive", runs_before=now,
+            owner=self.owner, agent=agent, agent_version=version, input=given, queue="interactive", runs_before=now,
             serial_key=serial_key, status="running", fence=1, lease_expires_at=now + timedelta(minutes=5),
         )  # fmt: skip
         return Claim(

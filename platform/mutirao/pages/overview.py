@@ -95,7 +95,7 @@ def failures_of(tasks: QuerySet[Task]) -> list[dict[str, Any]]:
     """The errors of the last 24 hours, the most frequent first: agent, error, how many, the latest task."""
     failed = tasks.filter(status=Status.FAILED, created_at__gte=now() - timedelta(hours=HOURS)).order_by()
     groups = (
-        failed.values("error_type", slug=F("agent_version__agent__slug"))
+        failed.values("error_type", slug=F("agent__slug"))
         .annotate(count=Count("pk"), last=Max("created_at"))
         .order_by("-count", "-last")[:MOST_ROWS]
     )
@@ -103,7 +103,7 @@ def failures_of(tasks: QuerySet[Task]) -> list[dict[str, Any]]:
 
 
 def _last_of(failed: QuerySet[Task], group: Mapping[str, Any]) -> Task | None:
-    alike = failed.filter(error_type=group["error_type"], agent_version__agent__slug=group["slug"])
+    alike = failed.filter(error_type=group["error_type"], agent__slug=group["slug"])
     return alike.order_by("-created_at", "-id").first()
 
 

@@ -47,7 +47,9 @@ SWEEP_SECONDS: float = env.float("MUTIRAO_SWEEP_SECONDS", default=2)
 TASK_LIMIT_SECONDS: int = env.int("MUTIRAO_TASK_SECONDS", default=600)
 TASK_LIMIT_STEPS: int = env.int("MUTIRAO_TASK_STEPS", default=50)
 TASK_MAX_ATTEMPTS: int = env.int("MUTIRAO_TASK_ATTEMPTS", default=3)
-# A worker lost this often under one task is no longer chance.
-TASK_MAX_CRASHES: int = env.int("MUTIRAO_TASK_CRASHES", default=5)
+# How many tasks may wait in a queue of which its row says nothing else; more are refused.
+QUEUE_MOST_WAITING: int = env.int("MUTIRAO_QUEUE_MOST_WAITING", default=100_000)
+# For so long a process goes on with what it knows of paused queues and of whether there are concurrency limits.
+TASK_SETTINGS_CACHE_SECONDS: float = 1.0
 # Keeps installations that share a broker apart; on Redis the key prefix does.
 QUEUE_PREFIX: str = env("MUTIRAO_QUEUE_PREFIX", default="")

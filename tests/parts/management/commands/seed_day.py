@@ -113,12 +113,13 @@ class Day:
 
     def _task(self, number: int, count: int) -> Task:
         question, answer = self.chance.choice(QUESTIONS)
+        version = self.chance.choice(self.versions)
         hours = 23.5 * (1 - (number / count) ** 0.7) * self.chance.uniform(0.9, 1)
         at = self.now - timedelta(hours=hours)
         status = "running" if count - number <= 2 else "queued" if count - number <= 4 else self._ending()
         task = Task(
             id=new_id(), created_at=at, owner=self.chance.choice(self.owners), status=status,
-            agent_version=self.chance.choice(self.versions), input=question, queue="interactive",
+            agent=version.agent, agent_version=version, input=question, queue="interactive",
             priority=self.chance.choice([Priority.NORMAL] * 4 + [Priority.HIGH]), runs_before=at, last_event=3,
             trace_id=f"{self.chance.getrandbits(128):032x}", request_id=str(new_id()), told_at=at,
         )  # fmt: skip
