@@ -21,6 +21,7 @@ from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
 from agents.gateway.models import ModelCall
 from agents.memory.models import Conversation, Message
+from agents.tasks import queues, slots
 from agents.tasks import services as tasks
 from agents.tasks.data import Failure, NewEvent
 from agents.tasks.models import Task, TaskEvent
