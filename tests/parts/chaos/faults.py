@@ -42,12 +42,14 @@ def without_fence(_value: str) -> None:
 
     end_attempt, append_events, store = storage.end_attempt, storage.append_events, group_commit.store
 
-    def end_anyway(task_id: uuid.UUID, fence: int, *rest: Any) -> Any:
-        lease = datetime.now(UTC) + timedelta(seconds=60)
-        Task.objects.filter(pk=task_id).update(
-            fence=fence, status="running", finished_at=None, lease_expires_at=lease, run_deadline_at=lease
-        )
-        return end_attempt(task_id, fence, *rest)
+    def end_anyway(task_id: uuid.UUID, fence: int, end: storage.End, rows: Sequence[storage.NewRow]) -> Any:
+        # The sweeper's ends are left alone: they ask for the lease.
+        if storage.lease_is_over() not in end.only_if:
+            lease = datetime.now(UTC) + timedelta(seconds=60)
+            Task.objects.filter(pk=task_id).update(
+                fence=fence, status="running", finished_at=None, lease_expires_at=lease, run_deadline_at=lease
+            )
+        return end_attempt(task_id, fence, end, rows)
 
     def renew_anyway(claims: Sequence[Claim]) -> attempts.Renewed:
         return attempts.Renewed(frozenset(), frozenset())

@@ -1,0 +1,105 @@
+"""A broker that forgets everything, and one that is away: the rows are the truth, messages are bells."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.brokers import Broker, breakable
+from tests.chaos.harness import FULL_SIZE, TERMINAL, Fleet, Posts, database, fleet, sized, until
+from tests.chaos.test_workers import body
+
+pytestmark = [pytest.mark.queueing, pytest.mark.timeout(600 if FULL_SIZE else 120)]
+
+PER_SECOND = 20
+BACK_SECONDS = 30
+BURSTS = 4
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, Broker]]:
+    home = tmp_path_factory.mktemp("broker")
+    with breakable(home) as (broker, names), database() as rows, fleet(home, **names, **rows) as found:
+        yield found, broker
+
+
+@pytest.fixture(autouse=True)
+def _alone(broken: tuple[Fleet, Broker]) -> Iterator[None]:
+    yield
+    broken[0].dismiss_workers()
+
+
+def test_a_broker_that_forgets_everything_loses_nothing(broken: tuple[Fleet, Broker]) -> None:
+    fleet, broker = broken
+    tasks = _forget_and_kill(fleet, broker, faults="")
+    fleet.wait_until_done(tasks, within=60)
+    audit = fleet.audit(tasks)
+    audit.assert_done_once(("one", "two"))
+    assert len(audit.tasks) == sized(600)
+    assert audit.outcomes()["crashed"] >= 1
+
+
+def test_a_broker_that_forgets_everything_would_lose_much_without_the_sweeper(
+    broken: tuple[Fleet, Broker],
+) -> None:
+    fleet, broker = broken
+    tasks = _forget_and_kill(fleet, broker, faults="without-sweeper")
+    assert not until(lambda: _waiting(fleet, tasks) < sized(100), within=8)
+    # With it, they are done.
+    fleet.start_workers(1)
+    fleet.wait_until_done(tasks, within=60)
+    fleet.audit(tasks).assert_done_once(("one", "two"))
+
+
+def _waiting(fleet: Fleet, tasks: list[str]) -> int:
+    statuses = fleet.statuses(tasks)
+    return len(tasks) - sum(statuses[status] for status in TERMINAL)
+
+
+def _forget_and_kill(fleet: Fleet, broker: Broker, *, faults: str) -> list[str]:
+    """Four bursts of tasks, whose bells are lost; in two of them the worker is killed before and comes back after."""
+    burst = sized(600) // BURSTS
+    tasks: list[str] = []
+    fleet.start_workers(1, faults=faults)
+    fleet.wait_for_workers()
+    for number in range(BURSTS):
+        is_killed = number % 2 == 1
+        if is_killed:
+            fleet.wait(lambda: fleet.statuses(tasks)["running"])
+            fleet.dismiss_workers()
+        tasks += fleet.submit(burst, body(pause=0.2), parallel=4)
+        broker.empty(fleet)
+        if is_killed:
+            fleet.start_workers(1, faults=faults)
+            fleet.wait_for_workers()
+    return tasks
+
+
+def test_a_broker_that_is_away_refuses_nobody_and_work_goes_on_when_it_is_back(broken: tuple[Fleet, Broker]) -> None:
+    fleet, broker = broken
+    away = sized(30, tenth=4)
+    workers = fleet.start_workers(2)
+    fleet.wait_for_workers()
+    posts = Posts(fleet)
+    count = (away + 4) * PER_SECOND
+    crowd = threading.Thread(
+        target=posts.send_all, args=([body()] * count,), kwargs={"parallel": 8, "per_second": PER_SECOND}
+    )
+    crowd.start()
+    time.sleep(2)
+    broker.stop()
+    time.sleep(away)
+    broker.start()
+    back = time.monotonic()
+    crowd.join()
+    assert [post.answers for post in posts.all] == [[202]] * count
+    fleet.wait_until_done(posts.tasks, within=BACK_SECONDS)
+    assert time.monotonic() - back < BACK_SECONDS
+    assert [worker.code for worker in workers] == [None, None]
+    fleet.audit(posts.tasks).assert_done_once(("one", "two"))
+    # And they still hear bells, without the sweeper's help: it waits ten seconds before it rings again.
+    after = fleet.submit(20, body())
+    fleet.wait_until_done(after, within=8)
