@@ -202,7 +202,11 @@ class Fleet(Site):
         assert self.process is not None
         assert self.process.stdin is not None
         self.process.stdin.close()
-        return self.process.wait(timeout=within)
+        code = self.process.wait(timeout=within)
+        # What its workers had started themselves.
+        for process in self.family():
+            process.kill()
+        return code
 
     def wait(self, condition: Any, *, within: float = 30) -> Any:
         """As a site does, with the ends of the logs when it does not happen."""

@@ -15,7 +15,6 @@ import json
 import os
 import select
 import signal
-import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -43,11 +42,11 @@ def preload() -> None:
 
 def run_worker(arguments: Sequence[str]) -> None:
     """A Celery worker, with these arguments behind `celery worker`."""
-    from agents.worker import process
+    from agents.worker.process import worker
     from mutirao.celery import app
 
-    # It was made in the process that this one was forked from.
-    process.worker.name = f"{socket.gethostname()}-{os.getpid()}"
+    # It was made, with a name, in the process that this one was forked from.
+    worker.__init__()  # type: ignore[misc]
     app.worker_main(["worker", *arguments])
 
 

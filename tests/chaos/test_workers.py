@@ -98,7 +98,7 @@ def _freeze(fleet: Fleet, *, faults: str) -> Audit:
 
 def _wait_until_busy(fleet: Fleet, workers: list[Member]) -> None:
     """Until each of them runs something."""
-    like = " OR ".join(f"worker LIKE '%-{worker.pid}'" for worker in workers)
+    like = " OR ".join(f"worker LIKE '%-{worker.pid}' OR worker LIKE '%-{worker.pid}-%'" for worker in workers)
     busy = f"SELECT DISTINCT worker FROM agents_tasks_attempt WHERE outcome = '' AND ({like})"
     fleet.wait(lambda: len(fleet.rows(busy)) == len(workers))
 
