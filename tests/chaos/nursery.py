@@ -61,13 +61,15 @@ def run_web(arguments: Sequence[str]) -> None:
 
 
 def run_preparation(_arguments: Sequence[str]) -> None:
-    """Migrations, roles and `admin`; no static files, as nobody looks at pages."""
+    """Migrations, roles, `admin` and the agents; no static files, as nobody looks at pages."""
     from accounts.services import ensure_admin, ensure_roles
+    from agents.definitions.services import sync_agents
     from mutirao.first_data import migrate
 
     migrate()
     ensure_roles()
     ensure_admin("the-password-of-admin-1")
+    sync_agents()
 
 
 def run_manage(arguments: Sequence[str]) -> None:

@@ -47,11 +47,8 @@ def test_a_broker_that_forgets_everything_would_lose_much_without_the_sweeper(
 ) -> None:
     fleet, broker = broken
     tasks = _forget_and_kill(fleet, broker, faults="without-sweeper")
-    assert not until(lambda: _waiting(fleet, tasks) < sized(100), within=8)
-    # With it, they are done.
-    fleet.start_workers(1)
-    fleet.wait_until_done(tasks, within=60)
-    fleet.audit(tasks).assert_done_once(("one", "two"))
+    # The worker is idle, and will be.
+    assert not until(lambda: _waiting(fleet, tasks) < sized(100), within=15 if FULL_SIZE else 4)
 
 
 def _waiting(fleet: Fleet, tasks: list[str]) -> int:
@@ -84,12 +81,12 @@ def test_a_broker_that_is_away_refuses_nobody_and_work_goes_on_when_it_is_back(b
     workers = fleet.start_workers(2)
     fleet.wait_for_workers()
     posts = Posts(fleet)
-    count = (away + 4) * PER_SECOND
+    count = (away + 3) * PER_SECOND
     crowd = threading.Thread(
         target=posts.send_all, args=([body()] * count,), kwargs={"parallel": 8, "per_second": PER_SECOND}
     )
     crowd.start()
-    time.sleep(2)
+    time.sleep(1)
     broker.stop()
     time.sleep(away)
     broker.start()

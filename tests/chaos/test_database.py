@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif("DATABASE_URL" not in GIVEN, reason="about PostgreSQL; runs where the suite is told to use it"),
 ]
 
-PER_SECOND = 40
+PER_SECOND = 40 if FULL_SIZE else 60
 HOUR = 3600
 
 
@@ -53,11 +53,11 @@ def test_a_database_that_comes_and_goes_loses_and_doubles_nothing(own: tuple[Fle
     crowd.start()
     outages = 0
     while crowd.is_alive():
-        time.sleep(chance.uniform(5, 20) if FULL_SIZE else chance.uniform(3, 5))
+        time.sleep(chance.uniform(5, 20) if FULL_SIZE else chance.uniform(1.5, 3))
         if crowd.is_alive():
             outages += 1
             server.stop(chance.choice(["fast", "immediate"]))
-            time.sleep(chance.uniform(0, 5) if FULL_SIZE else chance.uniform(0, 3))
+            time.sleep(chance.uniform(0, 5) if FULL_SIZE else chance.uniform(0, 2))
             server.start()
     fleet.wait_until_done(posts.tasks, within=120)
     audit = fleet.audit(posts.tasks)

@@ -62,27 +62,26 @@ def test_killed_workers_lose_and_double_nothing(given_fleet: Fleet) -> None:
     assert audit.outcomes()["crashed"] >= kills
 
 
-@pytest.mark.queueing
 def test_frozen_workers_double_nothing(given_fleet: Fleet) -> None:
-    audit = _freeze(given_fleet, faults="")
+    audit = _freeze(given_fleet, halves=2)
     audit.assert_done_once(SHORT)
     # They were in the middle of something that others have meanwhile done.
     assert audit.outcomes()["crashed"] >= sized(80)
 
 
 def test_frozen_workers_would_double_without_the_fence(given_fleet: Fleet) -> None:
-    audit = _freeze(given_fleet, faults="without-fence")
+    audit = _freeze(given_fleet, halves=2 if FULL_SIZE else 1, faults="without-fence")
     assert len(audit.doubled) >= 1
     assert audit.lost == set()
 
 
-def _freeze(fleet: Fleet, *, faults: str) -> Audit:
-    """All workers, one half after the other, are stopped for longer than their leases and then go on."""
+def _freeze(fleet: Fleet, *, halves: int, faults: str = "") -> Audit:
+    """Workers, one half of them after the other, are stopped for longer than their leases and then go on."""
     count, workers = sized(900), sized(8, tenth=4)
     fleet.start_workers(workers, faults=faults)
     fleet.wait_for_workers()
     with submitting(fleet, count, body(pause=0.4)) as posts:
-        for half in (fleet.workers[::2], fleet.workers[1::2]):
+        for half in (fleet.workers[::2], fleet.workers[1::2])[:halves]:
             _wait_until_busy(fleet, half)
             for worker in half:
                 worker.signal(signal.SIGSTOP)
@@ -152,9 +151,9 @@ def test_graceful_restarts_lose_nothing_and_spend_no_attempt(given_fleet: Fleet)
     restarts = sized(10, tenth=2)
     fleet.start_workers(3)
     fleet.wait_for_workers()
-    with submitting(fleet, restarts * 60, body("chaos-long", pause=0.1), per_second=15) as posts:
+    with submitting(fleet, restarts * 30, body("chaos-long", pause=0.1), per_second=12) as posts:
         for _ in range(restarts):
-            time.sleep(2.5)
+            time.sleep(2)
             _restart(fleet)
     fleet.wait_until_done(posts.tasks, within=240)
     audit = fleet.audit(posts.tasks)
