@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 import redis
-from kombu import Connection
+from kombu import Connection, Queue
 
 from mutirao.embedded import EmbeddedValkey, free_port
 from tests.chaos.harness import QUEUES, Fleet, valkey
@@ -63,9 +63,9 @@ class RabbitMQ:
 
     def empty(self, fleet: Fleet) -> None:
         """Purges the queues of this fleet."""
-        with Connection(self.url) as connection, connection.channel() as channel:
+        with Connection(self.url) as connection:
             for queue in QUEUES:
-                channel.queue_purge(f"{fleet.environ['MUTIRAO_QUEUE_PREFIX']}{queue}")
+                Queue(f"{fleet.environ['MUTIRAO_QUEUE_PREFIX']}{queue}", channel=connection.default_channel).purge()
 
     def stop(self) -> None:
         """Cuts every connection and takes no new one."""

@@ -1,7 +1,7 @@
 """A fleet: web and worker processes of one installation, each of which a test may start, stop and kill by itself.
 
-Unlike `Site` (`manage.py up`) nobody restarts what has died, except the test. `Fleet.audit` is what all failure tests ask
-in the end: was everything that was accepted done, and done once?
+Unlike `Site` (`manage.py up`) nobody restarts what has died, except the test. `Fleet.audit` is what all failure tests
+ask in the end: was everything that was accepted done, and done once?
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Member:
 
     def wait(self, *, within: float = 30) -> int:
         """Waits for its end; gives the exit code."""
-        return int(self.fleet.wait(lambda: self.code is not None and (self.code, ), within=within)[0])
+        return int(self.fleet.wait(lambda: self.code is not None and (self.code,), within=within)[0])
 
     @property
     def log(self) -> str:
@@ -184,7 +184,9 @@ class Fleet(Site):
     def wait_for_workers(self, *, within: float = 60) -> None:
         """Until every worker that runs has shown that it lives."""
         alive = "SELECT pid FROM agents_worker_workerprocess"
-        self.wait(lambda: {worker.pid for worker in self.workers} <= {row[0] for row in self.rows(alive)}, within=within)
+        self.wait(
+            lambda: {worker.pid for worker in self.workers} <= {row[0] for row in self.rows(alive)}, within=within
+        )
 
     def kill_worker(self, worker: Member) -> None:
         """SIGKILL."""
@@ -216,6 +218,9 @@ class Fleet(Site):
             raise AssertionError(f"{error}\n{self._last_words()}") from None
 
     def _last_words(self) -> str:
+        for worker in self.workers:
+            worker.signal(signal.SIGUSR2)
+        time.sleep(0.5)
         members = [self.home / "logs" / "nursery", *(self.home / "logs" / each.name for each in self.workers)]
         members += [self.home / "logs" / self.web.name] if self.web else []
         return "\n".join(f"--- {file.name}\n{_tail(file)}" for file in members)
@@ -265,12 +270,12 @@ class Fleet(Site):
         return Audit.of(self, tasks)
 
 
-def _tail(file: Path, lines: int = 25) -> str:
+def _tail(file: Path, lines: int = 150) -> str:
     return "\n".join(file.read_text(errors="replace").splitlines()[-lines:]) if file.exists() else ""
 
 
-def _by_task(rows: Iterable[tuple[Any, ...]], wanted: set[str]) -> dict[str, list[tuple[Any, ...]]]:
-    found: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+def _by_task(rows: Iterable[tuple[Any, ...]], wanted: set[str]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
     for task_id, *rest in rows:
         if (task := str(uuid.UUID(str(task_id)))) in wanted:
             found[task].append(tuple(rest))
@@ -292,7 +297,8 @@ class Audit:
         """Reads them."""
         wanted = set(tasks)
         columns = ("status", "fence", "failures", "crashes", "last_event", "result", "error_type")
-        rows = _by_task(fleet.rows(f"SELECT id, {', '.join(columns)} FROM agents_tasks_task"), wanted)
+        tasks_of = f"SELECT id, {', '.join(columns)} FROM agents_tasks_task"  # noqa: S608 (names of our own)
+        rows = _by_task(fleet.rows(tasks_of), wanted)
         attempts = "SELECT task_id, fence, outcome FROM agents_tasks_attempt ORDER BY id"
         events = "SELECT task_id, number, fence, kind, data FROM agents_tasks_taskevent ORDER BY number"
         done: dict[str, list[Effect]] = defaultdict(list)
@@ -301,8 +307,8 @@ class Audit:
                 done[effect.task].append(effect)
         return cls(
             tasks={task: dict(zip(columns, found[0], strict=True)) for task, found in rows.items()},
-            attempts=_by_task(fleet.rows(attempts), wanted),  # type: ignore[arg-type]
-            events=_by_task(fleet.rows(events), wanted),  # type: ignore[arg-type]
+            attempts=_by_task(fleet.rows(attempts), wanted),
+            events=_by_task(fleet.rows(events), wanted),
             effects=done,
             wanted=wanted,
         )
@@ -478,6 +484,11 @@ def fleet(home: Path, **environ: str) -> Iterator[Fleet]:
     finally:
         if found.process is not None:
             found.stop()
+
+
+def say(**figures: object) -> None:
+    """Figures of a run, for whoever looks (`make chaos` shows them)."""
+    print(", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in figures.items()))  # noqa: T201
 
 
 def until(condition: Callable[[], bool], *, within: float) -> bool:

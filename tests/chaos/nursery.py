@@ -1,7 +1,8 @@
-"""Starts the processes of a fleet by forking, so that what they import is imported once: `python -m tests.chaos.nursery`.
+"""Starts the processes of a fleet by forking, so that what they import is imported once.
 
-A worker takes seconds to load LangChain and milliseconds to be forked, and these tests kill hundreds of processes. What
-is forked is the whole process as it would run otherwise: its own connections, threads, signals and process group.
+`python -m tests.chaos.nursery`. A worker takes seconds to load LangChain and milliseconds to be forked, and these tests
+kill hundreds of processes. What is forked is the whole process as it would run otherwise: its own connections, threads,
+signals and process group.
 
 It reads orders from its standard input and writes answers to its standard output, one JSON object a line:
 `{"begin": role, "order": n, "arguments": […], "environ": {…}, "log": file}` → `{"order": n, "pid": n}`, and
@@ -11,6 +12,8 @@ It reads orders from its standard input and writes answers to its standard outpu
 from __future__ import annotations
 
 import ctypes
+import faulthandler
+import importlib
 import json
 import os
 import select
@@ -32,12 +35,8 @@ def preload() -> None:
     """Imports what web and workers need; opens nothing that a child would share."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mutirao.settings")
     django.setup(set_prefix=False)
-    import celery.bin.worker
-    import uvicorn  # noqa: F401
-
-    import agents.worker.runs
-    import mutirao.asgi
-    import mutirao.celery  # noqa: F401
+    for name in ("celery.bin.worker", "uvicorn", "agents.worker.runs", "mutirao.asgi", "mutirao.celery"):
+        importlib.import_module(name)
 
 
 def run_worker(arguments: Sequence[str]) -> None:
@@ -114,6 +113,8 @@ def _become(environ: dict[str, str], log: str) -> None:
     nothing, file = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for number, target in ((0, nothing), (1, file), (2, file)):
         os.dup2(target, number)
+    # Asked by the harness when something has not happened in time: what does every thread do?
+    faulthandler.register(signal.SIGUSR2, file=sys.stderr, all_threads=True)
     os.environ.update(environ)
     faults.install(os.environ.get(faults.VARIABLE, ""))
 

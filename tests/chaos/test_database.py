@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Fleet, Posts, fleet, sized, valkey
+from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Fleet, Posts, fleet, say, sized, valkey
 from tests.chaos.postgresql import PostgreSQL, postgresql
 from tests.chaos.test_workers import body
 from tests.environment import GIVEN
@@ -65,6 +65,8 @@ def test_a_database_that_comes_and_goes_loses_and_doubles_nothing(own: tuple[Fle
     assert len(audit.tasks) == len(posts.all) == count
     assert outages >= 2
     _assert_clean(posts)
+    refused = sum(len(post.problems) for post in posts.all)
+    say(tasks=count, outages=outages, refused_with_503=refused, attempts=dict(audit.outcomes()))
 
 
 def _assert_clean(posts: Posts) -> None:
@@ -94,13 +96,11 @@ def test_workers_whose_clocks_are_an_hour_wrong_lose_double_and_reap_nothing(own
     audit.assert_done_once(("one", "two"))
     assert audit.outcomes() == {"succeeded": len(long) + len(short)}
     assert len({effect.pid for effects in audit.effects.values() for effect in effects}) == len(faults)
+    say(tasks=len(audit.tasks), attempts=dict(audit.outcomes()))
 
 
 def _assert_wrong(fleet: Fleet) -> None:
     """Their signs of life say what they believe."""
     pids = ", ".join(str(worker.pid) for worker in fleet.workers)
-    hours = fleet.rows(
-        "SELECT round(extract(epoch FROM polled_at - now()) / 3600) FROM agents_worker_workerprocess "
-        f"WHERE pid IN ({pids})"
-    )
-    assert sorted(int(row[0]) for row in hours) == [-1, 0, 1]
+    hours = "SELECT round(extract(epoch FROM polled_at - now()) / 3600) FROM agents_worker_workerprocess WHERE pid IN "
+    assert sorted(int(row[0]) for row in fleet.rows(f"{hours} ({pids})")) == [-1, 0, 1]

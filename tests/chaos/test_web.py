@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.harness import FULL_SIZE, TASKS, Fleet, Posts, sized
+from tests.chaos.harness import FULL_SIZE, TASKS, Fleet, Posts, say, sized
 from tests.chaos.test_workers import body
 from tests.parts.chaos.faults import POINTS
 
@@ -53,6 +53,7 @@ def test_a_web_process_that_dies_at_this_point_breaks_no_promise(given_fleet: Fl
     audit = fleet.audit(tasks)
     audit.assert_done_once(("one", "two"))
     assert len(audit.tasks) == times * 5
+    say(kills=times, requests=len(everything), broken_connections=sum(post.answers.count(0) for post in everything))
 
 
 def _ask_again(fleet: Fleet, key: str, task: str) -> None:
@@ -73,7 +74,7 @@ def test_simultaneous_requests_with_one_key_make_one_task(given_fleet: Fleet) ->
         answers = [*pool.map(call, range(CALLERS))]
     assert Counter(status for status, _ in answers) == {202: CALLERS}
     assert len({task["id"] for _, task in answers}) == 1
-    made = f"SELECT count(*) FROM agents_tasks_task WHERE idempotency_key = '{key}'"
+    made = f"SELECT count(*) FROM agents_tasks_task WHERE idempotency_key = '{key}'"  # noqa: S608
     assert fleet.rows(made) == [(1,)]
     status, problem = fleet.request("POST", TASKS, body(pause=0.1), Idempotency_Key=key)
     assert (status, problem["type"]) == (409, "urn:mutirao:idempotency-conflict")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Audit, Fleet, Member, Posts, sized, until
+from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Audit, Fleet, Member, Posts, say, sized, until
 from tests.parts.chaos.agents import BRANCHES, LONG
 
 pytestmark = pytest.mark.timeout(900 if FULL_SIZE else 120)
@@ -60,19 +60,22 @@ def test_killed_workers_lose_and_double_nothing(given_fleet: Fleet) -> None:
     audit.assert_done_once(SHORT)
     assert len(audit.tasks) == count
     assert audit.outcomes()["crashed"] >= kills
+    say(tasks=count, kills=kills, attempts=dict(audit.outcomes()))
 
 
 def test_frozen_workers_double_nothing(given_fleet: Fleet) -> None:
     audit = _freeze(given_fleet, halves=2)
     audit.assert_done_once(SHORT)
     # They were in the middle of something that others have meanwhile done.
-    assert audit.outcomes()["crashed"] >= sized(80)
+    assert audit.outcomes()["crashed"] >= sized(16, tenth=4)
+    say(tasks=len(audit.tasks), attempts=dict(audit.outcomes()), doubled=len(audit.doubled))
 
 
 def test_frozen_workers_would_double_without_the_fence(given_fleet: Fleet) -> None:
     audit = _freeze(given_fleet, halves=2 if FULL_SIZE else 1, faults="without-fence")
     assert len(audit.doubled) >= 1
     assert audit.lost == set()
+    say(tasks=len(audit.tasks), attempts=dict(audit.outcomes()), doubled_without_the_fence=len(audit.doubled))
 
 
 def _freeze(fleet: Fleet, *, halves: int, faults: str = "") -> Audit:
@@ -98,14 +101,12 @@ def _freeze(fleet: Fleet, *, halves: int, faults: str = "") -> Audit:
 def _wait_until_busy(fleet: Fleet, workers: list[Member]) -> None:
     """Until each of them runs something."""
     like = " OR ".join(f"worker LIKE '%-{worker.pid}' OR worker LIKE '%-{worker.pid}-%'" for worker in workers)
-    busy = f"SELECT DISTINCT worker FROM agents_tasks_attempt WHERE outcome = '' AND ({like})"
+    busy = f"SELECT DISTINCT worker FROM agents_tasks_attempt WHERE outcome = '' AND ({like})"  # noqa: S608
     fleet.wait(lambda: len(fleet.rows(busy)) == len(workers))
 
 
 @pytest.mark.parametrize(("agent", "steps"), [("chaos-long", LONG_STEPS), ("chaos-wide", WIDE_STEPS)])
-def test_a_graph_killed_in_any_step_goes_on_from_there(
-    given_fleet: Fleet, agent: str, steps: tuple[str, ...]
-) -> None:
+def test_a_graph_killed_in_any_step_goes_on_from_there(given_fleet: Fleet, agent: str, steps: tuple[str, ...]) -> None:
     fleet = given_fleet
     which = range(1, LONG + 1) if FULL_SIZE else (1, 6, 10)
     prefix = "" if agent == "chaos-long" else BRANCHES[1]
@@ -119,8 +120,9 @@ def test_a_graph_killed_in_any_step_goes_on_from_there(
     audit = fleet.audit(everything)
     audit.assert_done_once(steps)
     assert len(audit.tasks) == len(which) + 1
-    for k, task in deaths.items():
-        _assert_resumed(audit, task, k)
+    pauses = [_seconds_to_resume(audit, task, k) for k, task in deaths.items()]
+    assert max(pauses) < LEASE_SECONDS + NOTICE_SECONDS
+    say(deaths=len(pauses), longest_pause=f"{max(pauses):.1f} s")
 
 
 def _replace_the_dead_until_done(fleet: Fleet, tasks: list[str]) -> None:
@@ -134,15 +136,15 @@ def _replace_the_dead_until_done(fleet: Fleet, tasks: list[str]) -> None:
     fleet.wait(look, within=120)
 
 
-def _assert_resumed(audit: Audit, task: str, k: int) -> None:
-    """Steps before k ran once, and the second attempt began in time."""
+def _seconds_to_resume(audit: Audit, task: str, k: int) -> float:
+    """Between the death in step k and the second attempt; steps before k ran once."""
     made = audit.effects[task]
     earlier = [effect for effect in made if int(effect.step.lstrip("abcd")) < k]
     assert {effect.fence for effect in earlier} <= {1}
     assert len({effect.step for effect in earlier}) == len(earlier)
     assert [outcome for _, outcome in audit.attempts[task]] == ["crashed", "succeeded"]
     died = max(effect.at for effect in made if effect.fence == 1)
-    assert min(effect.at for effect in made if effect.fence == 2) - died < LEASE_SECONDS + NOTICE_SECONDS
+    return min(effect.at for effect in made if effect.fence == 2) - died
 
 
 @pytest.mark.queueing
@@ -161,6 +163,7 @@ def test_graceful_restarts_lose_nothing_and_spend_no_attempt(given_fleet: Fleet)
     assert {(row["failures"], row["crashes"]) for row in audit.tasks.values()} == {(0, 0)}
     assert audit.outcomes().keys() == {"succeeded", "handed_back"}
     assert audit.outcomes()["handed_back"] >= restarts * 3
+    say(tasks=len(audit.tasks), restarts=restarts, attempts=dict(audit.outcomes()))
 
 
 def _restart(fleet: Fleet) -> None:

@@ -6,7 +6,6 @@ import operator
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -31,16 +30,13 @@ class Work(TypedDict, total=False):
     steps: Annotated[list[str], operator.add]
 
 
-Node = Callable[[Work], dict[str, list[str]]]
-
-
 def _wait_for(gate: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (Path(os.environ["MUTIRAO_HOME"]) / gate).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-def step(name: str, *, is_first: bool = False) -> Node:
+def step(name: str, *, is_first: bool = False) -> Any:
     """A node that makes one step."""
 
     def node(state: Work) -> dict[str, list[str]]:

@@ -38,7 +38,7 @@ def note(step: str) -> int:
     claim = current_run().claim
     effect = Effect(str(claim.task_id), step, claim.fence, os.getpid(), time.monotonic())
     line = json.dumps(asdict(effect)).encode() + b"\n"
-    # One short write to the end of the file: lines of several processes do not mix, and a killed one leaves whole lines.
+    # One short write to the end of the file: lines of several processes do not mix, a killed one leaves whole lines.
     file = os.open(Path(os.environ["MUTIRAO_HOME"]) / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, line)

@@ -31,16 +31,21 @@ def install(chosen: str) -> None:
         FAULTS[name](value)
 
 
+def _put(owner: Any, name: str, value: Any) -> None:
+    setattr(owner, name, value)
+
+
 def without_fence(_value: str) -> None:
     """A worker that writes whatever it has computed: no save asks for the fence, no heartbeat hears that a lease is
     lost, and the end of an attempt is written over what others have made of the task meanwhile.
     """
     from agents.runtime import group_commit
+    from agents.runtime import storage as checkpoints
     from agents.tasks import attempts, services, storage
     from agents.tasks.data import Claim
     from agents.tasks.models import Task
 
-    end_attempt, append_events, store = storage.end_attempt, storage.append_events, group_commit.store
+    end_attempt, append_events, store = storage.end_attempt, storage.append_events, checkpoints.store
 
     def end_anyway(task_id: uuid.UUID, fence: int, end: storage.End, rows: Sequence[storage.NewRow]) -> Any:
         # The sweeper's ends are left alone: they ask for the lease.
@@ -54,10 +59,10 @@ def without_fence(_value: str) -> None:
     def renew_anyway(claims: Sequence[Claim]) -> attempts.Renewed:
         return attempts.Renewed(frozenset(), frozenset())
 
-    storage.end_attempt = end_anyway
-    storage.append_events = lambda *arguments: append_events(*arguments) or 0
-    group_commit.store = lambda rows, *, fence: store(rows, fence=None)  # noqa: ARG005
-    services.renew = renew_anyway
+    _put(storage, "end_attempt", end_anyway)
+    _put(storage, "append_events", lambda *arguments: append_events(*arguments) or 0)
+    _put(group_commit, "store", lambda rows, *, fence: store(rows, fence=None))
+    _put(services, "renew", renew_anyway)
 
 
 def without_sweeper(_value: str) -> None:
@@ -65,7 +70,7 @@ def without_sweeper(_value: str) -> None:
     from agents.tasks import services
     from agents.tasks.data import Swept
 
-    services.sweep = Swept
+    _put(services, "sweep", Swept)
 
 
 def head_starts(seconds: str) -> None:
@@ -74,32 +79,37 @@ def head_starts(seconds: str) -> None:
 
     shift = timedelta(seconds=float(seconds))
     usual = services.HEAD_STARTS
-    services.HEAD_STARTS = {priority: shift * (start / timedelta(minutes=10)) for priority, start in usual.items()}
+    starts = {priority: shift * (start / timedelta(minutes=10)) for priority, start in usual.items()}
+    _put(services, "HEAD_STARTS", starts)
 
 
 def clock(seconds: str) -> None:
     """A process whose clock is wrong by so many seconds, in all Python code that is loaded."""
     shift = float(seconds)
-    right_time, right_datetime = time.time, datetime
+    right_time = time.time
 
     def wrong_time() -> float:
         return right_time() + shift
 
     class _AnyDatetime(type):
         def __instancecheck__(cls, value: object) -> bool:
-            return isinstance(value, right_datetime)
+            return isinstance(value, datetime)
 
-    class WrongDatetime(right_datetime, metaclass=_AnyDatetime):  # type: ignore[misc,valid-type]
+    class WrongDatetime(datetime, metaclass=_AnyDatetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return right_datetime.now(tz) + timedelta(seconds=shift)
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=shift)
 
         @classmethod
-        def utcnow(cls) -> datetime:  # type: ignore[override]
-            return right_datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=shift)
+        def utcnow(cls) -> Any:
+            return datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=shift)
 
-    time.time = wrong_time
-    replaced = {id(right_time): wrong_time, id(right_datetime): WrongDatetime}
+    _put(time, "time", wrong_time)
+    _replace_everywhere({id(right_time): wrong_time, id(datetime): WrongDatetime})
+
+
+def _replace_everywhere(replaced: dict[int, Any]) -> None:
+    """Under whatever name a module knows these things (by their ids)."""
     for module in [*sys.modules.values()]:
         if getattr(module, "__name__", "").partition(".")[0] in WITH_CLOCKS:
             for name, value in [*vars(module).items()]:
@@ -136,9 +146,9 @@ def dying(_value: str) -> None:
         if response.status_code == 202:
             _die_at("after-answer")
 
-    storage.insert_task = insert
-    services.announce = tell
-    Handler.send_response = answer  # type: ignore[method-assign]
+    _put(storage, "insert_task", insert)
+    _put(services, "announce", tell)
+    _put(Handler, "send_response", answer)
 
 
 POINTS = ("before-commit", "while-committing", "after-commit", "after-telling", "after-answer")
