@@ -96,3 +96,58 @@ class Wide(AgentDefinition):
         for branch in BRANCHES:
             chain(graph, [f"{branch}{n}" for n in range(1, LONG + 1)])
         return graph
+
+
+def one_node(node: Any) -> StateGraph[Work]:
+    """A graph of this node."""
+    return StateGraph(Work).add_node("only", node).add_edge(START, "only").add_edge("only", END)
+
+
+def kill_the_process(_state: Work) -> dict[str, list[str]]:
+    """What a task does whose library ends in a segmentation fault, or that takes all the memory there is."""
+    effects.note("poison")
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {"steps": ["poison"]}
+
+
+@register
+class Poison(AgentDefinition):
+    """Kills every process that runs it."""
+
+    slug = "chaos-poison"
+
+    def graph(self, context: Any) -> StateGraph[Work]:
+        return one_node(kill_the_process)
+
+
+def hang(_state: Work) -> dict[str, list[str]]:
+    """Never looks whether it should stop."""
+    time.sleep(PATIENCE_SECONDS)
+    return {"steps": ["hang"]}
+
+
+@register
+class Hang(AgentDefinition):
+    """Does not come back."""
+
+    slug = "chaos-hang"
+
+    def graph(self, context: Any) -> StateGraph[Work]:
+        return one_node(hang)
+
+
+def refuse(_state: Work) -> dict[str, list[str]]:
+    """Fails in a way that may be better next time."""
+    raise TimeoutError("Nobody is there.")
+
+
+@register
+class Patient(AgentDefinition):
+    """Fails, and waits long before it tries again."""
+
+    slug = "chaos-patient"
+    policy = {"max_attempts": 5, "first_pause": 600, "longest_pause": 600}
+
+    def graph(self, context: Any) -> StateGraph[Work]:
+        return one_node(refuse)
