@@ -14,6 +14,7 @@ PUBLIC = {"permission_classes": [AllowAny], "authentication_classes": []}
 urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("agents.definitions.urls")),
+    path("", include("agents.schedules.urls")),
     path("", include("agents.memory.urls")),
     path("tasks", TaskList.as_view(), name="tasks"),
     path("tasks/<uuid:pk>", TaskDetail.as_view(), name="task"),
