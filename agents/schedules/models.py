@@ -9,6 +9,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from agents.definitions.models import Agent
 from agents.schedules.querysets import ScheduleQuerySet
@@ -21,6 +22,15 @@ MOST_SECONDS = 366 * 24 * 3600
 SERIAL_PREFIX = "schedule:"
 
 validate_queue = RegexValidator(r"^[A-Za-z0-9._-]*$", _("Letters, digits, dots, hyphens and underscores."))
+
+
+class Unit(models.IntegerChoices):
+    """What intervals are counted in, in seconds."""
+
+    SECONDS = 1, _("seconds")
+    MINUTES = 60, _("minutes")
+    HOURS = 3600, _("hours")
+    DAYS = 86_400, _("days")
 
 
 class Schedule(BaseModel):
@@ -125,6 +135,21 @@ class Schedule(BaseModel):
     def serial_key(self) -> str | None:
         """What keeps its tasks from running beside each other; None where they may."""
         return None if self.if_overlapping == self.Overlap.ALLOW else f"{SERIAL_PREFIX}{self.pk}"
+
+    @property
+    def when(self) -> str:
+        """The cron expression, or the interval in words."""
+        if not self.every_seconds:
+            return self.cron
+        unit = next(unit for unit in reversed(Unit) if self.every_seconds % unit == 0)
+        number = self.every_seconds // unit
+        words = {
+            Unit.SECONDS: ngettext("every second", "every %(number)d seconds", number),
+            Unit.MINUTES: ngettext("every minute", "every %(number)d minutes", number),
+            Unit.HOURS: ngettext("every hour", "every %(number)d hours", number),
+            Unit.DAYS: ngettext("every day", "every %(number)d days", number),
+        }
+        return words[unit] % {"number": number}
 
     @property
     def is_over(self) -> bool:

@@ -92,7 +92,7 @@ def run_now(*, schedule: Schedule, actor: audit.Actor) -> ScheduledRun:
     with transaction.atomic():
         current = _locked(schedule.pk)
         if not may_begin(current):
-            raise ScheduleBusy
+            raise ScheduleBusy(_("A run of this schedule has not ended yet, and its runs may not overlap."))
         now = storage.read_clock()
         task = submit_for(current, due=now)
         run = ScheduledRun.objects.create(

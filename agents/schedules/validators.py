@@ -15,6 +15,8 @@ from agents.tasks import inputs
 from agents.tasks.exceptions import InvalidInput
 
 Errors = dict[str, list[str]]
+# Beyond them times cannot be counted in every zone, and nobody means it.
+FIRST_YEAR, LAST_YEAR = 2000, 2200
 
 
 def check(schedule: Schedule) -> None:
@@ -42,7 +44,15 @@ def when_errors(schedule: Schedule) -> Iterator[tuple[str, list[str]]]:
         yield "every_seconds", [_("The interval has to be from 10 seconds to 366 days.")]
     if schedule.timezone not in time_zones():
         yield "timezone", [_("There is no time zone of this name; one is “America/Sao_Paulo”.")]
-    if schedule.starts_at and schedule.ends_at and schedule.ends_at < schedule.starts_at:
+    yield from _span_errors(schedule)
+
+
+def _span_errors(schedule: Schedule) -> Iterator[tuple[str, list[str]]]:
+    given = {"starts_at": schedule.starts_at, "ends_at": schedule.ends_at}
+    strange = [name for name, moment in given.items() if moment and not FIRST_YEAR <= moment.year <= LAST_YEAR]
+    for name in strange:
+        yield name, [_("The year has to be from %(first)d to %(last)d.") % {"first": FIRST_YEAR, "last": LAST_YEAR}]
+    if not strange and schedule.starts_at and schedule.ends_at and schedule.ends_at < schedule.starts_at:
         yield "ends_at", [_("The end has to come after the beginning.")]
 
 

@@ -45,8 +45,9 @@ def made(agent: Agent, member: User) -> Made:
 
     def make(**fields: Any) -> Schedule:
         usual: dict[str, Any] = {"name": f"schedule {Schedule.objects.count()}", "agent": "helper", "input": "hello"}
-        when = {} if {"cron", "every_seconds"} & fields.keys() else {"every_seconds": 60}
-        return create_schedule(**({"owner": member, "actor": SYSTEM} | usual | when | fields))
+        when: dict[str, Any] = {} if {"cron", "every_seconds"} & fields.keys() else {"every_seconds": 60}
+        given: dict[str, Any] = {"owner": member, "actor": SYSTEM} | usual | when | fields
+        return create_schedule(**given)
 
     return make
 
