@@ -13,10 +13,10 @@ LOOKS = [f"{size}-{scheme}-{language}" for size in SIZES for scheme in SCHEMES f
 ALONE = ("/account/login/", "/account/password/reset/")
 PAGES = (
     "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
-    "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/schedules/", "/schedules/new/", "/schedules/{schedule}/",
-    "/schedules/{schedule}/edit/", "/schedules/{schedule}/delete/", "/keys/", "/keys/new/", "/settings/",
-    "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/",
-    "/admin/agents_schedules/schedule/", "/admin/agents_schedules/schedule/{schedule}/change/",
+    "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/schedules/", "/schedules/new/",
+    "/schedules/{schedule}/", "/schedules/{schedule}/edit/", "/schedules/{schedule}/delete/", "/keys/", "/keys/new/",
+    "/settings/", "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/",
+    "/admin/agents_tasks/task/{failed}/change/", "/admin/agents_schedules/schedule/", "/admin/agents_schedules/schedule/{schedule}/change/",
     "/nowhere/", "/api/v1/docs",
 )  # fmt: skip
 

@@ -54,7 +54,7 @@ class ScheduleForm(forms.Form):
     )
 
     kind = forms.ChoiceField(
-        label=gettext_lazy("When"), initial=CRON, widget=forms.RadioSelect,
+        label=gettext_lazy("It runs"), initial=CRON, widget=forms.RadioSelect,
         choices=[(CRON, gettext_lazy("at certain times")), (INTERVAL, gettext_lazy("at an interval"))],
     )  # fmt: skip
     cron = forms.CharField(

@@ -230,7 +230,7 @@ class Day:
             cron="0 6 1 * *", timezone="Europe/Lisbon",
         )  # fmt: skip
         pause_schedule(schedule=paused, actor=SYSTEM)
-        ended = [task for task in Task.objects.filter(finished_at__isnull=False).order_by("-created_at")[:6]]
+        ended = Task.objects.filter(finished_at__isnull=False).order_by("-created_at")[:6]
         due = report.timing.upcoming(self.now - timedelta(days=10), 6)
         runs = [
             ScheduledRun(schedule=report, created_at=at, due_at=at, last_due_at=at, task=task, outcome="fired")
