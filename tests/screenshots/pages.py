@@ -16,8 +16,8 @@ PAGES = (
     "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/schedules/", "/schedules/new/",
     "/schedules/{schedule}/", "/schedules/{schedule}/edit/", "/schedules/{schedule}/delete/", "/keys/", "/keys/new/",
     "/settings/", "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/",
-    "/admin/agents_tasks/task/{failed}/change/", "/admin/agents_schedules/schedule/", "/admin/agents_schedules/schedule/{schedule}/change/",
-    "/nowhere/", "/api/v1/docs",
+    "/admin/agents_tasks/task/{failed}/change/", "/admin/agents_schedules/schedule/",
+    "/admin/agents_schedules/schedule/{schedule}/change/", "/nowhere/", "/api/v1/docs",
 )  # fmt: skip
 
 
