@@ -22,7 +22,7 @@ from agents.schedules.models import Schedule, ScheduledRun
 from agents.schedules.permissions import DELETE, OPERATE
 from foundation.admin import ReadOnlyAdmin, confirmation, is_confirmed
 
-COLOURS = {"paused": "warning", "ended": "default", "active": "success"}
+COLOURS = {"paused": "warning", "over": "default", "active": "success"}
 
 
 class RunInline(TabularInline):  # type: ignore[misc]  # unfold has no types
@@ -75,7 +75,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
         """A coloured badge."""
         if schedule.paused_at is not None:
             return "paused", _("paused")
-        return ("ended", _("ended")) if schedule.is_over else ("active", _("active"))
+        return ("over", _("over")) if schedule.is_over else ("active", _("active"))
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """May pause, resume and run."""

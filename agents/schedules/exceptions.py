@@ -12,6 +12,10 @@ class ScheduleError(Exception):
         super().__init__(message or self.__doc__)
 
 
+class UnknownSchedule(ScheduleError):
+    """There is no such schedule any more."""
+
+
 class InvalidSchedule(ScheduleError):
     """The schedule is not valid.
 

@@ -16,7 +16,7 @@ from accounts.models import User
 from agents.definitions.services import get_usable_agent
 from agents.schedules import validators
 from agents.schedules.data import WHEN, ScheduleFields
-from agents.schedules.exceptions import InvalidSchedule, ScheduleBusy
+from agents.schedules.exceptions import InvalidSchedule, ScheduleBusy, UnknownSchedule
 from agents.schedules.firing import may_begin, submit_for, tick
 from agents.schedules.models import Schedule, ScheduledRun
 from agents.tasks import storage
@@ -116,8 +116,12 @@ def next_runs(schedule: Schedule, count: int = 5) -> list[datetime]:
 
 
 def _locked(pk: uuid.UUID) -> Schedule:
+    """Raises UnknownSchedule when somebody has deleted it meanwhile."""
     rows = Schedule.objects.select_for_update(of=("self",)).select_related("owner", "agent")
-    return rows.get(pk=pk)
+    found = rows.filter(pk=pk).first()
+    if found is None:
+        raise UnknownSchedule(_("There is no such schedule any more."))
+    return found
 
 
 def _apply(schedule: Schedule, fields: ScheduleFields) -> set[str]:

@@ -12,6 +12,7 @@ from django.test import Client
 from accounts.audit import SYSTEM
 from accounts.models import AuditEvent, User
 from agents.definitions.models import Agent
+from agents.definitions.services import create_agent
 from agents.schedules.models import Schedule, ScheduledRun
 from agents.schedules.services import create_schedule, pause_schedule, run_now, tick
 from agents.tasks.models import Task
@@ -66,6 +67,12 @@ def test_a_schedule_is_made_by_its_form_and_shown_with_its_next_runs(page: Clien
     assert "8 a.m." in text
     assert "It has not run yet" in text
     assert "Weekly report" in _text(page, LIST)
+
+
+def test_the_page_of_an_agent_leads_to_a_schedule_of_it(page: Client) -> None:
+    assert f'href="{NEW}?agent=echo"' in _text(page, "/agents/echo/")
+    create_agent(slug="another", name="A first one")
+    assert '<option value="echo" selected>' in _text(page, f"{NEW}?agent=echo")
 
 
 def test_an_interval_in_words_that_people_use(page: Client) -> None:

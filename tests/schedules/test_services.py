@@ -18,7 +18,7 @@ from accounts.models import AuditEvent, User
 from agents.definitions.exceptions import UnknownAgent
 from agents.definitions.services import create_agent, update_agent
 from agents.schedules import services, validators
-from agents.schedules.exceptions import InvalidSchedule
+from agents.schedules.exceptions import InvalidSchedule, UnknownSchedule
 from agents.schedules.models import Schedule, ScheduledRun
 from agents.tasks.models import Task
 from tests.schedules.conftest import MINUTE, Made, make_due
@@ -158,6 +158,14 @@ def test_a_paused_schedule_that_is_changed_stays_paused(made: Made) -> None:
     changed = services.update_schedule(schedule=schedule, actor=SYSTEM, every_seconds=600)
     assert (changed.next_run_at, changed.paused_at is None) == (None, False)
     assert len(services.next_runs(changed)) == 5
+
+
+def test_what_somebody_has_deleted_meanwhile_is_told(made: Made) -> None:
+    schedule = made()
+    Schedule.objects.all().delete()
+    for verb in (services.pause_schedule, services.resume_schedule, services.run_now, services.update_schedule):
+        with pytest.raises(UnknownSchedule):
+            verb(schedule=schedule, actor=SYSTEM)
 
 
 def test_a_change_that_is_refused_changes_nothing(made: Made) -> None:

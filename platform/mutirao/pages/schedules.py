@@ -159,6 +159,8 @@ def _form(request: HttpRequest, form: ScheduleForm, save: Callable[[Any], Schedu
             form.refuse(error.errors)
         except UnknownAgent as error:
             form.add_error("agent", str(error))
+        except ScheduleError as error:
+            form.add_error(None, str(error))
     context = {"form": form, "schedule": form.schedule, **preview_of(form)}
     is_wrong = form.is_bound and "preview" not in request.POST
     return render(request, "schedules/form.html", context, status=400 if is_wrong else 200)
