@@ -114,7 +114,8 @@ def test_a_restored_installation_has_the_same_rows_to_the_microsecond(
     before, after = _parts(backup), _parts(again)
     assert before.keys() == after.keys()
     assert {name: rows for name, rows in after.items() if rows != before[name]} == {}
-    assert len(before["tables/agents_tasks.task.jsonl"]) == 2
+    counts = {name: len(before[f"tables/agents_{name}.jsonl"]) for name in ("tasks.task", "schedules.scheduledrun")}
+    assert counts == {"tasks.task": 3, "schedules.scheduledrun": 1}
 
 
 def test_the_secrets_come_along_and_only_their_owner_reads_them(backup: Path, machine: Manage, tmp_path: Path) -> None:
