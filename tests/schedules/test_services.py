@@ -109,7 +109,7 @@ def test_of_two_at_the_same_moment_the_second_is_told_the_same(made: Made, monke
         {"cron": "0 8 * * *"},
         {"every_seconds": None},
         {"every_seconds": 1},
-        {"if_missed": "maybe"},
+        {"if_missed": "no"},
         {"priority": 9},
         {"paused_at": "2026-01-01T00:00Z"},
         {"starts_at": "2026-01-02T00:00Z", "ends_at": "2026-01-01T00:00Z"},
