@@ -43,6 +43,10 @@ LEASES_LOST = Counter(
     "mutirao_leases_lost", "Attempts that lost their lease, by who noticed: a sweeper, or the worker.", ["noticed_by"]
 )
 BELLS = Counter("mutirao_bells", "Wake-ups sent to the broker; a failed one is healed by a sweeper.", ["outcome"])
+SCHEDULED_RUNS = Counter("mutirao_scheduled_runs", "Due times of schedules, by what came of them.", ["outcome"])
+SCHEDULE_LATENESS = Histogram(
+    "mutirao_schedule_lateness_seconds", "From a due time to its task.", ["agent"], buckets=SLOW
+)
 MODEL_CALLS = Counter("mutirao_model_calls", "Calls to language models.", ["provider", "model", "outcome"])
 MODEL_SECONDS = Histogram(
     "mutirao_model_call_seconds", "How long model calls take.", ["provider", "model"], buckets=SLOW

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
+from agents.schedules.exceptions import InvalidSchedule, Refused, ScheduleBusy, UnknownSchedule
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, QueueFull, SerialKeyBusy
 from foundation import problems
 
@@ -15,6 +16,10 @@ PROBLEMS = (
     (UnknownMessage, 404, "unknown-message"),
     (InvalidTitle, 400, "invalid-title"),
     (ConversationBusy, 409, "conversation-busy"),
+    (UnknownSchedule, 404, "unknown-schedule"),
+    (InvalidSchedule, 400, "invalid-schedule"),
+    (ScheduleBusy, 409, "schedule-busy"),
+    (Refused, 409, "refused"),
     (InvalidInput, 400, "invalid-input"),
     (IdempotencyConflict, 409, "idempotency-conflict"),
     (IllegalTransition, 409, "illegal-transition"),

@@ -24,6 +24,7 @@ PUBLIC = {"permission_classes": [AllowAny], "authentication_classes": []}
 urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("agents.definitions.urls")),
+    path("", include("agents.schedules.urls")),
     path("", include("agents.memory.urls")),
     path("", include("agents.worker.urls")),
     path("tasks", TaskList.as_view(), name="tasks"),

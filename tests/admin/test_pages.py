@@ -21,6 +21,8 @@ from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
 from agents.gateway.models import ModelCall
 from agents.memory.models import Conversation, Message
+from agents.schedules.models import Schedule
+from agents.schedules.services import create_schedule
 from agents.tasks import queues, slots
 from agents.tasks import services as tasks
 from agents.tasks.data import Failure, NewEvent
@@ -80,6 +82,7 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     Message.objects.create(conversation=conversation, position=1, role="user", content="Hello there")
     RefreshToken.for_user(member).blacklist()
     issue_api_key(owner=member, name="laptop", actor=audit.SYSTEM)
+    create_schedule(owner=member, actor=audit.SYSTEM, name="Hourly", agent="helper", input="Hello", every_seconds=3600)
     Span.objects.create(
         trace_id="a" * 32, span_id="b" * 16, kind="task", name="helper", started_at=now(), duration_ms=3
     )
@@ -127,7 +130,7 @@ def test_an_operator_sees_what_runs_and_not_who_may_what(
     client: Client, operator: User, everything: dict[type, Any]
 ) -> None:
     client.force_login(operator)
-    for model in (Task, Agent, AgentVersion, Conversation, ModelCall, Span, WorkerProcess, TaskResult):
+    for model in (Task, Schedule, Agent, AgentVersion, Conversation, ModelCall, Span, WorkerProcess, TaskResult):
         assert client.get(_page(model, "changelist")).status_code == 200, model
     for hidden in (User, ApiKey, AuditEvent):
         assert client.get(_page(hidden, "changelist")).status_code == 403, hidden

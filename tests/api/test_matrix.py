@@ -9,13 +9,16 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
+from accounts.audit import SYSTEM
 from accounts.models import User
 from agents.definitions.models import Agent
 from agents.memory.services import post_message, start_conversation
+from agents.schedules.services import create_schedule
 from tests.api.conftest import Submit
 from tests.conftest import Api
 
 ECHO = {"agent": "echo", "input": "hello"}
+HOURLY = {"name": "Hourly", "agent": "echo", "input": "hello", "cron": "0 * * * *"}
 # method, address (of the member's things), body, then the status for: nobody, outsider, member, operator, admin
 Row = tuple[str, str, Any, int, int, int, int, int]
 MATRIX: list[Row] = [
@@ -34,6 +37,15 @@ MATRIX: list[Row] = [
     ("get", "queues", None, 401, 403, 403, 200, 200),
     ("get", "queues/<str:name>", None, 401, 403, 403, 200, 200),
     ("patch", "queues/<str:name>", {"is_paused": True}, 401, 403, 403, 200, 200),
+    ("get", "schedules", None, 401, 200, 200, 200, 200),
+    ("post", "schedules", HOURLY, 401, 400, 201, 201, 201),
+    ("get", "schedules/<uuid:pk>", None, 401, 404, 200, 200, 200),
+    ("patch", "schedules/<uuid:pk>", {"name": "Daily"}, 401, 404, 200, 403, 200),
+    ("delete", "schedules/<uuid:pk>", None, 401, 404, 204, 403, 204),
+    ("post", "schedules/<uuid:pk>/pause", None, 401, 404, 200, 200, 200),
+    ("post", "schedules/<uuid:pk>/resume", None, 401, 404, 200, 200, 200),
+    ("post", "schedules/<uuid:pk>/run", None, 401, 404, 202, 202, 202),
+    ("get", "schedules/<uuid:pk>/runs", None, 401, 404, 200, 200, 200),
     ("get", "conversations", None, 401, 200, 200, 200, 200),
     ("post", "conversations", {"agent": "echo"}, 401, 400, 201, 201, 201),
     ("get", "conversations/<uuid:pk>", None, 401, 404, 200, 200, 200),
@@ -93,6 +105,10 @@ def test_roles(
         conversation = start_conversation(owner=member, agent=agent)
         thing = conversation.pk
         message = post_message(conversation=conversation, text="hello", owner=member).message.pk
+    if address.startswith("schedules/"):
+        thing = create_schedule(
+            owner=member, actor=SYSTEM, name="Nightly", agent="echo", input="hello", cron="0 3 * * *"
+        ).pk
     path = address.replace("<uuid:pk>", str(thing)).replace("<uuid:message>", str(message))
     path = path.replace("<str:slug>", "echo").replace("<str:name>", "interactive")
     client = APIClient() if role == "nobody" else api(request.getfixturevalue(role))

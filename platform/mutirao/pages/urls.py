@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from mutirao.pages import agents, operations, overview, tasks
+from mutirao.pages import agents, operations, overview, schedules, tasks
 
 app_name = "pages"
 
@@ -18,4 +18,12 @@ urlpatterns = [
     path("tasks/<uuid:pk>/", tasks.task_page, name="task"),
     path("tasks/<uuid:pk>/live/", tasks.task_live, name="task-live"),
     path("tasks/<uuid:pk>/<str:verb>/", tasks.task_verb, name="task-verb"),
+    path("schedules/", schedules.schedule_list, name="schedules"),
+    path("schedules/new/", schedules.schedule_new, name="schedule-new"),
+    path("schedules/preview/", schedules.schedule_preview, name="schedule-preview"),
+    path("schedules/<uuid:pk>/", schedules.schedule_page, name="schedule"),
+    path("schedules/<uuid:pk>/edit/", schedules.schedule_edit, name="schedule-edit"),
+    path("schedules/<uuid:pk>/preview/", schedules.schedule_preview, name="schedule-preview-of"),
+    path("schedules/<uuid:pk>/delete/", schedules.schedule_delete, name="schedule-delete"),
+    path("schedules/<uuid:pk>/<str:verb>/", schedules.schedule_verb, name="schedule-verb"),
 ]

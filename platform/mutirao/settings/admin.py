@@ -52,6 +52,7 @@ UNFOLD = {
             _group(
                 _("Work"),
                 _item(_("Tasks"), "task_alt", "agents_tasks.task"),
+                _item(_("Schedules"), "schedule", "agents_schedules.schedule"),
                 _item(_("Conversations"), "forum", "agents_memory.conversation"),
             ),
             _group(

@@ -19,6 +19,8 @@ from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
 from agents.gateway.models import ModelCall
 from agents.memory.models import Conversation, Message
+from agents.schedules.models import ScheduledRun
+from agents.schedules.services import create_schedule, pause_schedule
 from agents.tasks.models import Attempt, Priority, Task, TaskEvent
 from agents.worker.models import WorkerProcess
 from foundation.models import new_id
@@ -66,6 +68,7 @@ class Command(BaseCommand):
         day.agents()
         day.tasks(options["tasks"], bare=options["bare"])
         day.conversations()
+        day.schedules()
         day.workers()
         if connection.vendor == "postgresql":
             # What autovacuum would have done while so many rows came one by one.
@@ -211,6 +214,32 @@ class Day:
                     Message(conversation=conversation, position=position, role=role, content=content)
                     for position, (role, content) in enumerate(turns, start=1)
                 )
+
+    def schedules(self) -> None:
+        """A report every morning that has run for a week, an hourly check, and one that is paused."""
+        ana, bruno = self.owners[0], self.owners[1]
+        report = create_schedule(
+            owner=ana, actor=SYSTEM, name="Morning report", agent="reports", input=QUESTIONS[2][0], cron="0 8 * * 1-5",
+            timezone="America/Sao_Paulo",
+        )  # fmt: skip
+        create_schedule(
+            owner=ana, actor=SYSTEM, name="Parcels on their way", agent="parcels", input=QUESTIONS[5][0],
+            every_seconds=3600,
+        )  # fmt: skip
+        paused = create_schedule(
+            owner=bruno, actor=SYSTEM, name="Faturas do mês", agent="invoices", input=QUESTIONS[1][0],
+            cron="0 6 1 * *", timezone="Europe/Lisbon",
+        )  # fmt: skip
+        pause_schedule(schedule=paused, actor=SYSTEM)
+        ended = Task.objects.filter(finished_at__isnull=False).order_by("-created_at")[:6]
+        due = report.timing.upcoming(self.now - timedelta(days=10), 6)
+        runs = [
+            ScheduledRun(schedule=report, created_at=at, due_at=at, last_due_at=at, task=task, outcome="fired")
+            for at, task in zip(due, ended, strict=False)
+        ]
+        runs[1].task, runs[1].outcome = None, "skipped_overlap"
+        runs[3].task, runs[3].outcome, runs[3].reason = None, "refused", "The agent “reports” is disabled."
+        ScheduledRun.objects.bulk_create(runs)
 
     def workers(self) -> None:
         """One that is alive for a while."""
