@@ -14,6 +14,8 @@ SCOPES = {
     "tasks:write": _("submit, cancel and retry tasks"),
     "conversations:read": _("read conversations"),
     "conversations:write": _("begin and continue conversations"),
+    "webhooks:read": _("see webhook endpoints and deliveries"),
+    "webhooks:write": _("change webhook endpoints, replay deliveries"),
     "keys:read": _("see API keys"),
     "keys:write": _("make, rotate and revoke API keys"),
 }

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "accounts",
     "agents.definitions",
     "agents.tasks",
+    "agents.webhooks",
     "agents.gateway",
     "agents.memory",
     "agents.tools",
