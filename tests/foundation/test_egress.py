@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from foundation import egress
-from foundation.addresses import parse_allowed
+from foundation.addresses import Ip, parse_allowed
+from mutirao.embedded import free_port
 
 PUBLIC = "93.184.215.14"
 Serve = Callable[..., "Receiver"]
@@ -283,11 +284,9 @@ def test_what_is_no_answer_is_an_error_of_ours(here: None, serve: Serve, said: b
         egress.send("GET", f"http://127.0.0.1:{receiver.port}/")
 
 
-def test_nobody_listening_is_an_error_of_ours(here: None, serve: Serve) -> None:
-    receiver = serve(saying())
-    receiver.close()
+def test_nobody_listening_is_an_error_of_ours(here: None) -> None:
     with pytest.raises(egress.Unreachable, match="No connection"):
-        egress.send("GET", f"http://127.0.0.1:{receiver.port}/", timeouts=egress.Timeouts(total=2))
+        egress.send("GET", f"http://127.0.0.1:{free_port()}/", timeouts=egress.Timeouts(total=2))
 
 
 def test_the_proxies_of_the_environment_are_not_used(here: None, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,8 +377,6 @@ def test_the_certificate_has_to_be_the_names(names: Any, settings: Any, serve: S
 
 def test_an_address_counts_as_what_it_comes_down_to() -> None:
     opened = parse_allowed(("127.0.0.0/8",))
-    from foundation.addresses import Ip
-
     assert opened.holds(Ip("::ffff:127.0.0.1"))
     assert opened.holds(Ip("64:ff9b::7f00:1"))
     assert not opened.holds(Ip("::1"))
