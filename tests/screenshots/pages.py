@@ -15,6 +15,8 @@ PAGES = (
     "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
     "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/tasks/{failed}/retry/",
     "/operations/", "/keys/", "/keys/new/", "/settings/",
+    "/webhooks/", "/webhooks/new/", "/webhooks/{endpoint}/", "/webhooks/{endpoint}/rotate/",
+    "/webhooks/deliveries/{delivery}/", "/admin/agents_webhooks/delivery/",
     "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/",
     "/nowhere/", "/api/v1/docs",
 )  # fmt: skip
@@ -49,4 +51,8 @@ def names_of(site: Site) -> dict[str, str]:
     site.make_key("ana")
     ana = site.request("GET", "/api/v1/me")[1]["id"]
     conversations = site.request("GET", "/api/v1/conversations?search=parcel")[1]["results"]
-    return found | {"conversation": next(each["id"] for each in conversations if each["owner"] == ana)}
+    return found | {
+        "conversation": next(each["id"] for each in conversations if each["owner"] == ana),
+        "endpoint": site.request("GET", "/api/v1/webhooks")[1]["results"][0]["id"],
+        "delivery": site.request("GET", "/api/v1/webhooks/deliveries?state=failed")[1]["results"][0]["id"],
+    }
