@@ -59,12 +59,17 @@ class AttemptInline(TabularInline):  # type: ignore[misc]  # unfold has no types
     """Every try of a delivery."""
 
     model = DeliveryAttempt
-    fields = ("number", "started_at", "duration_ms", "status_code", "error", "excerpt")
+    fields = ("number", "started_at", "took", "status_code", "error", "excerpt")
     readonly_fields = fields
     extra = 0
     max_num = 0
     can_delete = False
     hide_title = True
+
+    @display(description=gettext_lazy("milliseconds"))
+    def took(self, attempt: DeliveryAttempt) -> str:
+        """Whole ones."""
+        return f"{attempt.duration_ms:.0f}"
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever sees the delivery."""
@@ -84,7 +89,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     inlines: ClassVar = [AttemptInline]
     actions: ClassVar = ["replay_deliveries"]
     fields = (
-        "id", "event", "badge", "owner", "address", "endpoint", "task", "fence", "next_try_at", "last_status_code",
+        "id", "event", "state", "owner", "address", "endpoint", "task", "fence", "next_try_at", "last_status_code",
         "last_error", "created_at", "ended_at", "body",
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from agents.definitions.models import Agent
-from agents.tasks.models import TERMINAL, Task
+from agents.tasks.models import TERMINAL, Status, Task
 from agents.webhooks.querysets import DeliveryQuerySet, EndpointQuerySet
 from foundation.encryption import EncryptedTextField
 from foundation.models import BaseModel
@@ -89,6 +89,11 @@ class Endpoint(SigningSecret, BaseModel):
 
     def __str__(self) -> str:
         return self.description or without_path(self.url)
+
+    @property
+    def status_labels(self) -> list[str]:
+        """The ends it is told of, in words."""
+        return [str(Status(status).label) for status in self.statuses]
 
     def wants(self, status: str, agent_id: Any) -> bool:
         """Whether it is told of a task of this agent that has ended so."""

@@ -102,7 +102,8 @@ def test_what_cannot_be_written_is_sent_again_and_stops_nobody(
 ) -> None:
     from agents.webhooks import sending
 
-    real, failed = sending._write, []
+    real = sending._write
+    failed: list[int] = []
 
     def write(*arguments: Any) -> str:
         if not failed:

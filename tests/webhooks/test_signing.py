@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
+import runpy
+import time
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +55,18 @@ def test_two_secrets_sign_side_by_side() -> None:
     assert verify(old, headers, b"{}")
     assert verify(new, headers, b"{}")
     assert headers["webhook-signature"].count("v1,") == 2
+
+
+def test_the_example_of_the_guide_says_yes_and_no(tmp_path: Path) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "webhooks.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    file = tmp_path / "receiver.py"
+    file.write_text(code)
+    is_genuine = runpy.run_path(str(file))["is_genuine"]
+    old, new, now = signing.new_secret(), signing.new_secret(), int(time.time())
+    headers = signing.headers([new, old], "msg_1", now, b"{}")
+    assert is_genuine(new, headers, b"{}")
+    assert is_genuine(old, headers, b"{}")
+    assert not is_genuine(signing.new_secret(), headers, b"{}")
+    assert not is_genuine(new, headers, b"{} ")
+    assert not is_genuine(new, signing.headers([new], "msg_1", now - 600, b"{}"), b"{}")
