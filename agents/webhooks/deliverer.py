@@ -48,11 +48,15 @@ class Deliverer:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Takes nothing more. Waits a moment for what is on its way."""
+        """Takes nothing more."""
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._busy.total(), timeout=FAREWELL_SECONDS)
+
+    def wait_until_idle(self, *, within: float = FAREWELL_SECONDS) -> bool:
+        """Whether what was on its way has come to its end in time (seconds)."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._busy.total(), timeout=within)
 
     def _look(self) -> None:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from agents.webhooks import outbox
 from agents.webhooks.deliverer import deliverer
@@ -18,6 +18,12 @@ def begin(**_signal: Any) -> None:
 
 
 @worker_shutting_down.connect
-def end(**_signal: Any) -> None:
-    """SIGTERM or SIGINT."""
+def stop(**_signal: Any) -> None:
+    """SIGTERM or SIGINT. A signal's handler does not wait."""
     deliverer.stop()
+
+
+@worker_shutdown.connect
+def end(**_signal: Any) -> None:
+    """The last thing: what has been sent should also be written."""
+    deliverer.wait_until_idle()

@@ -26,6 +26,7 @@ from agents.webhooks.models import Delivery, DeliveryAttempt, Endpoint
 from agents.webhooks.services import disable_endpoint, task_secret_of
 from foundation import egress
 from foundation.encryption import CannotDecrypt
+from foundation.threads import release_connections
 from telemetry import metrics
 from telemetry.masking import mask_text
 
@@ -35,7 +36,7 @@ logger = structlog.get_logger(__name__)
 PAUSES = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 LONGEST_RETRY_AFTER = 24 * 3600
 # Resolving and writing take time besides the answer.
-LEASE_EXTRA_SECONDS = 30
+LEASE_EXTRA_SECONDS = 15
 MOST_EXCERPT = 500
 MOST_ERROR = 300
 FIRST_FEW = 20
@@ -117,6 +118,8 @@ def _send(delivery: Delivery, now: datetime) -> Outcome:
     body = delivery.body.encode()
     try:
         url, secrets = _receiver(delivery, now)
+        # A slow receiver keeps a thread, but no connection of the pool that the agents' runs share.
+        release_connections()
         answer = egress.send(
             "POST", url, content=body, most_bytes=4 * MOST_EXCERPT, cut=True,
             headers={

@@ -10,7 +10,8 @@ from django.urls import reverse
 from accounts.models import AuditEvent, User
 from agents.webhooks.models import Delivery, Endpoint
 from agents.webhooks.services import IssuedSecret
-from tests.webhooks.conftest import Inbox, send_next
+from tests.webhooks.conftest import send_next
+from tests.webhooks.inbox import Inbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DELIVERIES, ENDPOINTS = "admin:agents_webhooks_delivery", "admin:agents_webhooks_endpoint"

@@ -13,7 +13,8 @@ from accounts.services import issue_api_key
 from agents.webhooks.models import Delivery, Endpoint
 from agents.webhooks.services import IssuedSecret
 from tests.conftest import Api
-from tests.webhooks.conftest import Inbox, send_next
+from tests.webhooks.conftest import send_next
+from tests.webhooks.inbox import Inbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WEBHOOKS = "/api/v1/webhooks"

@@ -16,7 +16,8 @@ from agents.webhooks.deliverer import Deliverer
 from agents.webhooks.models import Delivery
 from agents.webhooks.services import Wishes
 from tests.foundation.receiver import saying
-from tests.webhooks.conftest import Inbox, Put, end
+from tests.webhooks.conftest import Put, end
+from tests.webhooks.inbox import Inbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,6 +37,7 @@ def deliverer(settings: Any) -> Iterator[Deliverer]:
     outbox.on_queued(made.wake)
     yield made
     made.stop()
+    assert made.wait_until_idle(within=15)
     wait(lambda: not [each for each in threading.enumerate() if each.name in ("webhooks", "webhook")])
 
 

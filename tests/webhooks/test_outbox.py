@@ -18,7 +18,8 @@ from agents.tasks.models import Task
 from agents.webhooks import outbox, services
 from agents.webhooks.models import Delivery, Endpoint
 from agents.webhooks.services import Wishes
-from tests.webhooks.conftest import Inbox, Put, end, take_task
+from tests.webhooks.conftest import Put, end, take_task
+from tests.webhooks.inbox import Inbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

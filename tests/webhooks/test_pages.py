@@ -10,7 +10,8 @@ from django.test import Client
 
 from accounts.models import AuditEvent, User
 from agents.webhooks.models import Delivery, Endpoint, TaskSecret
-from tests.webhooks.conftest import Inbox, Put, end, later, send_next
+from tests.webhooks.conftest import Put, end, later, send_next
+from tests.webhooks.inbox import Inbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GIVEN = {"statuses": ["succeeded", "failed"], "includes_result": "on", "description": "orders"}

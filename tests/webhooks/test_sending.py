@@ -22,7 +22,8 @@ from agents.webhooks.models import Delivery, DeliveryAttempt, Endpoint, TaskSecr
 from agents.webhooks.services import IssuedSecret
 from mutirao.embedded import free_port
 from tests.foundation.receiver import saying
-from tests.webhooks.conftest import Inbox, Put, end, later, send_next
+from tests.webhooks.conftest import Put, end, later, send_next
+from tests.webhooks.inbox import Inbox
 from tests.webhooks.test_signing import verify
 
 pytestmark = pytest.mark.django_db(transaction=True)

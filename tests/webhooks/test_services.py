@@ -18,7 +18,8 @@ from agents.webhooks.measuring import waiting
 from agents.webhooks.models import Delivery, DeliveryAttempt, Endpoint
 from agents.webhooks.services import IssuedSecret, Wishes
 from mutirao.rows import columns_of, read_lines, write_lines
-from tests.webhooks.conftest import Inbox, Put, end, later, send_next
+from tests.webhooks.conftest import Put, end, later, send_next
+from tests.webhooks.inbox import Inbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
