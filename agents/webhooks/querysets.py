@@ -20,8 +20,8 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         return self.filter(owner=user)
 
     def live(self) -> Self:
-        """Endpoints that are told."""
-        return self.filter(disabled_at=None)
+        """Endpoints that are told: not those of somebody who may not sign in any more."""
+        return self.filter(disabled_at=None, owner__is_active=True)
 
     def without_secrets(self) -> Self:
         """The rows as they can be read without the keys of encryption: whoever does not sign needs no secret."""

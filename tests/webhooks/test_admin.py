@@ -37,6 +37,7 @@ def test_an_operator_sees_how_it_goes_and_no_secret(
         assert "127.0.0.1" in page
     searched = client.get(reverse(f"{DELIVERIES}_changelist"), {"q": str(queued.task_id)}).content.decode()
     assert str(queued.pk)[-8:] in searched
+    assert client.get(reverse(f"{DELIVERIES}_changelist"), {"q": "no id at all"}).status_code == 200
 
 
 def test_a_replay_asks_first_and_is_on_record(client: Client, operator: User, queued: Delivery, inbox: Inbox) -> None:

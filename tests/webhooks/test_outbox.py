@@ -94,6 +94,14 @@ def test_a_result_that_is_large_or_unwanted_is_left_out(put: Put, endpoint: Endp
     assert json.loads(body)["data"]["result_included"] is False
 
 
+def test_who_may_not_sign_in_any_more_is_told_nothing(put: Put, endpoint: Endpoint, member: User) -> None:
+    put()
+    member.is_active = False
+    member.save()
+    end()
+    assert Delivery.objects.count() == 0
+
+
 @pytest.mark.parametrize("text", ["ção 漢字 🙂", "</script>", "\u2028"])
 def test_whatever_a_result_holds_it_can_be_told(put: Put, endpoint: Endpoint, text: str) -> None:
     put()
