@@ -16,6 +16,8 @@ SCOPES = {
     "schedules:write": _("make, change, pause and run schedules"),
     "conversations:read": _("read conversations"),
     "conversations:write": _("begin and continue conversations"),
+    "webhooks:read": _("see webhook endpoints and deliveries"),
+    "webhooks:write": _("change webhook endpoints, replay deliveries"),
     "keys:read": _("see API keys"),
     "keys:write": _("make, rotate and revoke API keys"),
 }

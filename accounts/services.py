@@ -39,6 +39,8 @@ OPERATOR_PERMISSIONS = (
     "agents_tasks.change_concurrencylimit",
     "agents_tasks.delete_concurrencylimit",
     "agents_schedules.view_*",
+    "agents_webhooks.view_*",
+    "agents_webhooks.replay_delivery",
     "agents_memory.view_*",
     "agents_gateway.view_*",
     "agents_worker.view_*",

@@ -56,6 +56,8 @@ FIRST_TOKEN_SECONDS = Histogram(
 )
 TOKENS = Counter("mutirao_model_tokens", "Tokens, read and written.", ["provider", "model", "direction"])
 COST = Counter("mutirao_model_cost", "Money spent on models, in the currency of the prices.", ["provider", "model"])
+WEBHOOKS = Counter("mutirao_webhooks", "Tries to deliver a webhook, by what they left it as.", ["state"])
+WEBHOOK_SECONDS = Histogram("mutirao_webhook_seconds", "How long receivers take.", ["state"], buckets=QUICK)
 
 Args = ParamSpec("Args")
 SystemMetrics = Callable[[], Iterable[Metric]]

@@ -27,10 +27,12 @@ from agents.tasks import queues, slots
 from agents.tasks import services as tasks
 from agents.tasks.data import Failure, NewEvent
 from agents.tasks.models import Task, TaskEvent
+from agents.webhooks.models import Delivery, Endpoint
 from agents.worker.models import WorkerProcess
 from telemetry.models import Span
 
 pytestmark = pytest.mark.django_db
+SECRET = "b25seS1mb3ItdGhlLWFkbWluLXRlc3Rz"
 
 
 @pytest.fixture
@@ -89,6 +91,11 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     WorkerProcess.objects.create(name="worker-1", pid=1, threads=8, polled_at=now())
     queues.change(name="interactive", most_waiting=100, actor=audit.SYSTEM)
     slots.set_limit(most_running=2, actor=audit.SYSTEM, agent=agent)
+    endpoint = Endpoint.objects.create(owner=member, url=f"https://hooks.example/{SECRET}", secret=f"whsec_{SECRET}")
+    Delivery.objects.create(
+        owner=member, endpoint=endpoint, task=task, url=endpoint.url, host="hooks.example", body="{}",
+        event="task.finished",
+    )  # fmt: skip
     return {Task: task}
 
 
@@ -162,6 +169,7 @@ def test_no_page_shows_a_secret(client: Client, admin: User, everything: dict[ty
         for row in model._default_manager.all()[:3]:  # type: ignore[attr-defined]
             text = client.get(_page(model, "change", row.pk)).content.decode()
             assert not any(digest in text for digest in digests), model
+            assert SECRET not in text, model
             assert not re.search(r"eyJ[\w-]+\.eyJ", text), model
 
 

@@ -14,11 +14,15 @@ from accounts.models import User
 from agents.definitions.models import Agent
 from agents.memory.services import post_message, start_conversation
 from agents.schedules.services import create_schedule
+from agents.webhooks.models import Delivery, Endpoint
+from agents.webhooks.signing import new_secret
 from tests.api.conftest import Submit
 from tests.conftest import Api
 
 ECHO = {"agent": "echo", "input": "hello"}
 HOURLY = {"name": "Hourly", "agent": "echo", "input": "hello", "cron": "0 * * * *"}
+# A public address, not a name: nobody is asked where it leads, and nothing is sent.
+RECEIVER = "https://8.8.8.8/hook"
 # method, address (of the member's things), body, then the status for: nobody, outsider, member, operator, admin
 Row = tuple[str, str, Any, int, int, int, int, int]
 MATRIX: list[Row] = [
@@ -54,6 +58,17 @@ MATRIX: list[Row] = [
     ("get", "conversations/<uuid:pk>/messages", None, 401, 404, 200, 200, 200),
     ("post", "conversations/<uuid:pk>/messages", {"text": "hi"}, 401, 404, 202, 404, 404),
     ("post", "conversations/<uuid:pk>/messages/<uuid:message>/regenerate", None, 401, 404, 409, 404, 404),
+    ("get", "webhooks", None, 401, 200, 200, 200, 200),
+    ("post", "webhooks", {"url": RECEIVER}, 401, 201, 201, 201, 201),
+    ("post", "webhooks/task-secret", None, 401, 201, 201, 201, 201),
+    ("get", "webhooks/deliveries", None, 401, 200, 200, 200, 200),
+    ("get", "webhooks/deliveries/<uuid:pk>", None, 401, 404, 200, 200, 200),
+    ("post", "webhooks/deliveries/<uuid:pk>/replay", None, 401, 404, 409, 409, 409),
+    ("get", "webhooks/<uuid:pk>", None, 401, 404, 200, 200, 200),
+    ("patch", "webhooks/<uuid:pk>", {"description": "orders"}, 401, 404, 200, 404, 404),
+    ("delete", "webhooks/<uuid:pk>", None, 401, 404, 204, 404, 404),
+    ("post", "webhooks/<uuid:pk>/rotate", None, 401, 404, 201, 404, 404),
+    ("post", "webhooks/<uuid:pk>/test", None, 401, 404, 202, 404, 404),
     ("get", "schema", None, 200, 200, 200, 200, 200),
     ("get", "docs", None, 200, 200, 200, 200, 200),
 ]
@@ -80,6 +95,16 @@ def _operations() -> Iterator[tuple[str, str]]:
             for method in ("get", "post", "put", "patch", "delete"):
                 if hasattr(view.cls, method):
                     yield method, name
+
+
+def _webhook(member: User, address: str) -> object:
+    """The id of an endpoint of the member's, or of a delivery to it that waits."""
+    endpoint = Endpoint.objects.create(owner=member, url=RECEIVER, secret=new_secret())
+    if not address.startswith("webhooks/deliveries"):
+        return endpoint.pk
+    return Delivery.objects.create(
+        owner=member, endpoint=endpoint, url=RECEIVER, host="8.8.8.8", body="{}", event="webhook.test"
+    ).pk
 
 
 def test_every_operation_has_its_row() -> None:
@@ -109,6 +134,8 @@ def test_roles(
         thing = create_schedule(
             owner=member, actor=SYSTEM, name="Nightly", agent="echo", input="hello", cron="0 3 * * *"
         ).pk
+    if address.startswith("webhooks"):
+        thing = _webhook(member, address)
     path = address.replace("<uuid:pk>", str(thing)).replace("<uuid:message>", str(message))
     path = path.replace("<str:slug>", "echo").replace("<str:name>", "interactive")
     client = APIClient() if role == "nobody" else api(request.getfixturevalue(role))

@@ -145,5 +145,6 @@ def test_there_is_no_rule_for_audit_events(db: None) -> None:
     assert kinds == {
         "tasks", "scheduled-runs", "celery-results", "spans", "model-calls", "conversations", "sessions",
         "refresh-tokens",
+        "webhook-deliveries",
     }  # fmt: skip
     assert all(rule.old(timezone.now()).model is not AuditEvent for rule in rules())

@@ -15,9 +15,11 @@ PAGES = (
     "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
     "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/tasks/{failed}/retry/", "/operations/",
     "/schedules/", "/schedules/new/", "/schedules/{schedule}/", "/schedules/{schedule}/edit/",
-    "/schedules/{schedule}/delete/", "/keys/", "/keys/new/", "/settings/", "/account/two-factor/", "/admin/",
-    "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/", "/admin/agents_schedules/schedule/",
-    "/admin/agents_schedules/schedule/{schedule}/change/", "/nowhere/", "/api/v1/docs",
+    "/schedules/{schedule}/delete/", "/webhooks/", "/webhooks/new/", "/webhooks/{endpoint}/",
+    "/webhooks/{endpoint}/rotate/", "/webhooks/deliveries/{delivery}/", "/keys/", "/keys/new/", "/settings/",
+    "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/",
+    "/admin/agents_schedules/schedule/", "/admin/agents_schedules/schedule/{schedule}/change/",
+    "/admin/agents_webhooks/delivery/", "/nowhere/", "/api/v1/docs",
 )  # fmt: skip
 
 
@@ -51,6 +53,9 @@ def names_of(site: Site) -> dict[str, str]:
     site.make_key("ana")
     ana = site.request("GET", "/api/v1/me")[1]["id"]
     conversations = site.request("GET", "/api/v1/conversations?search=parcel")[1]["results"]
-    schedule = site.request("GET", "/api/v1/schedules?search=Morning")[1]["results"][0]["id"]
-    own = next(each["id"] for each in conversations if each["owner"] == ana)
-    return found | {"conversation": own, "schedule": schedule}
+    return found | {
+        "schedule": site.request("GET", "/api/v1/schedules?search=Morning")[1]["results"][0]["id"],
+        "conversation": next(each["id"] for each in conversations if each["owner"] == ana),
+        "endpoint": site.request("GET", "/api/v1/webhooks")[1]["results"][0]["id"],
+        "delivery": site.request("GET", "/api/v1/webhooks/deliveries?state=failed")[1]["results"][0]["id"],
+    }

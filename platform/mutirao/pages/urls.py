@@ -9,6 +9,7 @@ app_name = "pages"
 urlpatterns = [
     path("", overview.overview, name="overview"),
     path("", include("mutirao.pages.account.urls")),
+    path("webhooks/", include("mutirao.pages.webhooks.urls")),
     path("chat/", include("mutirao.pages.chat.urls")),
     path("agents/", agents.agent_list, name="agents"),
     path("agents/<slug:slug>/", agents.agent_page, name="agent"),

@@ -54,6 +54,8 @@ UNFOLD = {
                 _item(_("Tasks"), "task_alt", "agents_tasks.task"),
                 _item(_("Schedules"), "schedule", "agents_schedules.schedule"),
                 _item(_("Conversations"), "forum", "agents_memory.conversation"),
+                _item(_("Webhook endpoints"), "webhook", "agents_webhooks.endpoint"),
+                _item(_("Webhook deliveries"), "outbox", "agents_webhooks.delivery"),
             ),
             _group(
                 _("Agents"),

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "agents.definitions",
     "agents.tasks",
     "agents.schedules",
+    "agents.webhooks",
     "agents.gateway",
     "agents.memory",
     "agents.tools",

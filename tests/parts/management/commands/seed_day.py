@@ -22,6 +22,9 @@ from agents.memory.models import Conversation, Message
 from agents.schedules.models import ScheduledRun
 from agents.schedules.services import create_schedule, pause_schedule
 from agents.tasks.models import Attempt, Priority, Task, TaskEvent
+from agents.webhooks.messages import finished_message
+from agents.webhooks.models import Delivery, DeliveryAttempt, Endpoint
+from agents.webhooks.signing import new_secret
 from agents.worker.models import WorkerProcess
 from foundation.models import new_id
 from telemetry.models import Span
@@ -69,6 +72,7 @@ class Command(BaseCommand):
         day.tasks(options["tasks"], bare=options["bare"])
         day.conversations()
         day.schedules()
+        day.webhooks()
         day.workers()
         if connection.vendor == "postgresql":
             # What autovacuum would have done while so many rows came one by one.
@@ -240,6 +244,40 @@ class Day:
         runs[1].task, runs[1].outcome = None, "skipped_overlap"
         runs[3].task, runs[3].outcome, runs[3].reason = None, "refused", "The agent “reports” is disabled."
         ScheduledRun.objects.bulk_create(runs)
+
+    def webhooks(self) -> None:
+        """Ana's receivers: one that is told, one that has stopped answering."""
+        ana = self.owners[0]
+        made = [
+            Endpoint.objects.create(
+                owner=ana, url=f"https://hooks.example.org/{number}", description=name, secret=new_secret(),
+                created_at=self.now - timedelta(days=9 - number), failing_since=since,
+            )
+            for number, (name, since) in enumerate((("orders", None), ("chat room", self.now - timedelta(hours=3))))
+        ]  # fmt: skip
+        ended = Task.objects.filter(owner=ana, finished_at__isnull=False).order_by("-finished_at")
+        for number, task in enumerate(ended.select_related("agent_version__agent")[:12]):
+            self._delivery(task, made[number % 4 == 1], fails=number % 4 == 1)
+
+    def _delivery(self, task: Task, endpoint: Endpoint, *, fails: bool) -> None:
+        assert task.finished_at is not None
+        at = task.finished_at
+        delivery = Delivery.objects.create(
+            owner_id=task.owner_id, endpoint=endpoint, task=task, event="task.finished", url=endpoint.url,
+            host="hooks.example.org", body=finished_message(task, task.result, at, with_result=True), created_at=at,
+            state="failed" if fails else "delivered", fence=2 if fails else 1, tries=2 if fails else 1,
+            # The platform's own worker is not to send it before the picture is taken.
+            next_try_at=self.now + timedelta(hours=2) if fails else None, ended_at=None if fails else at,
+            last_status_code=503 if fails else 200, last_error="HTTP 503 Service Unavailable" if fails else "",
+        )  # fmt: skip
+        DeliveryAttempt.objects.bulk_create(
+            DeliveryAttempt(
+                delivery=delivery, number=number, started_at=at + timedelta(minutes=5 * (number - 1)),
+                duration_ms=self.chance.uniform(40, 400), status_code=delivery.last_status_code,
+                error=delivery.last_error, excerpt="upstream is being moved" if fails else "ok",
+            )
+            for number in range(1, delivery.fence + 1)
+        )  # fmt: skip
 
     def workers(self) -> None:
         """One that is alive for a while."""
