@@ -250,6 +250,11 @@ class Fleet(Site):
         found = {str(uuid.UUID(str(row[0]))): row[1] for row in self.rows("SELECT id, status FROM agents_tasks_task")}
         return Counter(found.get(task, "lost") for task in tasks)
 
+    def claimed(self) -> list[str]:
+        """The tasks in the order in which workers took them, once for each attempt."""
+        rows = self.rows("SELECT task_id FROM agents_tasks_attempt ORDER BY id")
+        return [str(uuid.UUID(str(row[0]))) for row in rows]
+
     def wait_until_done(self, tasks: Sequence[str], *, within: float) -> None:
         """Until all of these have ended, however."""
         wanted = set(tasks)
