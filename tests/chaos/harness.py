@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from kombu import Connection, Queue
 
 from mutirao.embedded import EmbeddedValkey, free_port
 from tests.environment import GIVEN
@@ -489,6 +490,10 @@ def fleet(home: Path, **environ: str) -> Iterator[Fleet]:
     finally:
         if found.process is not None:
             found.stop()
+        if (broker := environ.get("CELERY_BROKER_URL", "")).startswith("amqp"):
+            with Connection(broker) as connection:
+                for queue in QUEUES:
+                    Queue(f"{name}.{queue}", channel=connection.default_channel).delete()
 
 
 def say(**figures: object) -> None:
