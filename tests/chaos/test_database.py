@@ -74,7 +74,7 @@ def _assert_clean(posts: Posts) -> None:
     answers = [answer for post in posts.all for answer in post.answers]
     assert set(answers) <= {202, 503}
     problems = [problem for post in posts.all for problem in post.problems]
-    assert len(problems) == answers.count(503) > 0
+    assert len(problems) == answers.count(503)
     for content_type, problem in problems:
         assert content_type == "application/problem+json"
         assert (problem["status"], problem["type"]) == (503, "urn:mutirao:unavailable")
