@@ -114,7 +114,7 @@ def _wait_until_overtaken(fleet: Fleet, workers: list[Member]) -> None:
         "SELECT 1 FROM agents_tasks_attempt a JOIN agents_tasks_task t ON t.id = a.task_id "  # noqa: S608
         f"WHERE a.outcome = 'crashed' AND t.status = 'succeeded' AND {_of(workers)}"
     )
-    fleet.wait(lambda: not fleet.rows(held) and fleet.rows(overtaken), within=60)
+    fleet.wait(lambda: not fleet.rows(held) and fleet.rows(overtaken), within=90)
 
 
 def _of(workers: list[Member]) -> str:
