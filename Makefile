@@ -32,7 +32,7 @@ format: .venv/.developing ## Rewrite the code in the house style
 	$(BIN)/ruff format .
 
 bench: .venv/.developing ## Measure, and print each mark beside its goal
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: .venv/.developing ## Resolve requirements/*.in into locked *.txt (UPGRADE=1 for the newest)
 	cd requirements && ../$(UV) $(if $(UPGRADE),--upgrade) base.in -o base.txt

@@ -91,7 +91,7 @@ def _plan(sql: str) -> tuple[float, str]:
         for _ in range(2):
             cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, SUMMARY ON) {sql}")
             lines = [line for (line,) in cursor.fetchall()]
-    milliseconds = float(lines[-1].split()[2]) + float(next(line for line in lines if "Planning Time" in line).split()[2])
+    milliseconds = sum(float(line.split()[2]) for line in lines if line.startswith(("Planning Time", "Execution Time")))
     return milliseconds, "\n".join(_cut(line) for line in lines if not line.startswith(("Planning:", "  Buffers")))
 
 
