@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -29,8 +30,28 @@ class Command(BaseCommand):
     help = "Explains the statements of every list of tasks (PostgreSQL)."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        names = _names()
-        self.stdout.write(json.dumps({each.name: _explained(each, names) for each in LOOKS_AT}))
+        addresses = addresses_of(LOOKS_AT, _names())
+        self.stdout.write(json.dumps({each.name: _explained(addresses[each.name], each.who) for each in LOOKS_AT}))
+
+
+def addresses_of(looks: Iterable[Look], names: Mapping[str, str]) -> dict[str, str]:
+    """The addresses with what they ask for."""
+    quoted = {name: quote(value, safe="") for name, value in names.items()}
+    return {each.name: each.address.format(**quoted) for each in looks}
+
+
+def statements_of(address: str, user: User) -> list[str]:
+    """What the platform asks about tasks when this person opens the address."""
+    client: Client = APIClient() if address.startswith("/api/") else Client()
+    if isinstance(client, APIClient):
+        client.force_authenticate(user)
+    else:
+        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    with CaptureQueriesContext(connection) as queries:
+        response = client.get(address, headers={"host": "127.0.0.1"})
+    assert response.status_code == 200, (address, response.status_code, response.content[:500])
+    asked = [query["sql"] for query in queries.captured_queries]
+    return [sql for sql in asked if "SELECT" in sql and '"agents_tasks_task"' in sql]
 
 
 def _names() -> dict[str, str]:
@@ -57,10 +78,9 @@ def _names() -> dict[str, str]:
     }
 
 
-def _explained(each: Look, names: dict[str, str]) -> dict[str, Any]:
+def _explained(address: str, who: str) -> dict[str, Any]:
     """Its address, how many statements it takes, their time, and the slowest one with its plan."""
-    address = each.address.format(**{name: quote(value) for name, value in names.items()})
-    statements = [sql for sql in _statements(address, each.who) if '"agents_tasks_task"' in sql]
+    statements = statements_of(address, User.objects.get(username=who))
     plans = sorted(((_plan(sql), sql) for sql in statements), key=lambda found: found[0][0], reverse=True)
     (_slowest, plan), sql = plans[0]
     return {
@@ -70,19 +90,6 @@ def _explained(each: Look, names: dict[str, str]) -> dict[str, Any]:
         "sql": _short(sql),
         "plan": plan,
     }
-
-
-def _statements(address: str, who: str) -> list[str]:
-    user = User.objects.get(username=who)
-    client: Client = APIClient() if address.startswith("/api/") else Client()
-    if isinstance(client, APIClient):
-        client.force_authenticate(user)
-    else:
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
-    with CaptureQueriesContext(connection) as queries:
-        response = client.get(address, headers={"host": "127.0.0.1"})
-    assert response.status_code == 200, (address, response.status_code, response.content[:500])
-    return [query["sql"] for query in queries.captured_queries if query["sql"].startswith("SELECT")]
 
 
 def _plan(sql: str) -> tuple[float, str]:
