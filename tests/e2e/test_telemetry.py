@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from mutirao.embedded import free_port
-from tests.site import ROOT, Site, base_environ, running
+from tests.pairs import metrics_of, second_pair, total
+from tests.site import Site, running
 from tests.telemetry.ingest import ingest
 
 TASKS = "/api/v1/tasks"
@@ -26,55 +24,6 @@ CALLER = "b7ad6b7169203331"
 FULL_SIZE = os.environ.get("MUTIRAO_FULL_SIZE") == "1"
 # The issue's figures are ten times these; `MUTIRAO_FULL_SIZE=1` sends those.
 REQUESTS, SUBMITTED = (1_000, 200) if FULL_SIZE else (100, 20)
-
-
-def metrics_of(site: Site) -> dict[tuple[str, ...], float]:
-    """(sample, label values in the order of their names) → value."""
-    status, text = site.request("GET", "/metrics")
-    assert status == 200, text
-    found: dict[tuple[str, ...], float] = defaultdict(float)
-    for family in text_string_to_metric_families(text.decode() if isinstance(text, bytes) else text):
-        for sample in family.samples:
-            found[(sample.name, *(value for _, value in sorted(sample.labels.items())))] += sample.value
-    return found
-
-
-def total(found: Mapping[tuple[str, ...], float], name: str, *values: str) -> int:
-    """The sum of a sample over all label sets that contain these values."""
-    return int(sum(value for key, value in found.items() if key[0] == name and set(values) <= set(key[1:])))
-
-
-@contextmanager
-def second_pair(site: Site) -> Iterator[Site]:
-    """One more web and one more worker process on the same platform; gives a site that talks to that web."""
-    port = free_port()
-    environ = base_environ(site.home, **site.environ)
-    commands = [
-        ["uvicorn", "mutirao.asgi:application", "--port", str(port), "--no-access-log", "--log-level", "warning"],
-        ["celery", "-A", "mutirao", "worker", "--pool", "threads", "--concurrency", "4", "--without-gossip",
-         "--without-mingle", "--loglevel", "WARNING", "--queues", _queues(site), "--hostname", "second@%h"],
-    ]  # fmt: skip
-    log = (site.home / "second.log").open("w")
-    started = [
-        subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environ, stdout=log, stderr=log)
-        for command in commands
-    ]
-    other = Site(site.home, site.environ, port=port, key=site.key)
-    try:
-        site.wait(other.is_ready, within=60)
-        site.wait(lambda: total(metrics_of(site), "mutirao_worker_up") == 2, within=60)
-        yield other
-    finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            process.wait(timeout=30)
-        log.close()
-
-
-def _queues(site: Site) -> str:
-    prefix = site.environ.get("MUTIRAO_QUEUE_PREFIX", "")
-    return ",".join(f"{prefix}{name}" for name in ("interactive", "background"))
 
 
 def _send(site: Site, count: int, statuses: list[int], make: Any) -> None:
