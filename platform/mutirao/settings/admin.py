@@ -46,9 +46,15 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": False,
     "STYLES": [lambda _request: static("mutirao/admin.css")],
+    "SCRIPTS": [lambda _request: static("mutirao/admin.js")],
     "SIDEBAR": {
         "show_search": False,
         "navigation": [
+            _group(
+                _("Pages"),
+                {"title": _("Overview"), "icon": "home", "link": reverse_lazy("pages:overview")},
+                {"title": _("Chat"), "icon": "chat", "link": reverse_lazy("pages:chat")},
+            ),
             _group(
                 _("Work"),
                 _item(_("Tasks"), "task_alt", "agents_tasks.task"),
