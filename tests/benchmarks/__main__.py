@@ -11,10 +11,12 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks.counting import measure_counting
 from tests.benchmarks.marks import MARKS, Figure, measure
 from tests.benchmarks.pages import measure_pages
 from tests.site import ROOT, running
@@ -22,13 +24,14 @@ from tests.site import ROOT, running
 POSTGRESQL = "postgres://postgres@127.0.0.1:5432/mutirao_bench"
 REDIS = "redis://127.0.0.1:6379/13"
 ROUNDS = 3
+PARTS = ("speed", "counting", "pages")
 
 
 def main() -> None:
     options = _options()
     tables: list[str] = []
     for name, environ in _back_ends(options):
-        figures = _rounds(environ, rounds=options.rounds)
+        figures = _rounds(environ, rounds=options.rounds, parts=options.part or PARTS)
         tables.append(_table(name, figures))
         sys.stdout.write(tables[-1] + "\n")
         sys.stdout.flush()
@@ -40,6 +43,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", choices=("sqlite", "postgresql"))
+    parser.add_argument("--part", action="append", choices=PARTS, help="may be repeated (default: all)")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     parser.add_argument("--database", default=os.environ.get("DATABASE_URL", POSTGRESQL))
     parser.add_argument("--redis", default=os.environ.get("REDIS_URL", REDIS))
@@ -54,7 +58,7 @@ def _back_ends(options: argparse.Namespace) -> list[tuple[str, dict[str, str]]]:
     return [(title, environ) for name, title, environ in both if options.only in (None, name)]
 
 
-def _rounds(environ: dict[str, str], *, rounds: int) -> list[Figure]:
+def _rounds(environ: dict[str, str], *, rounds: int, parts: Sequence[str]) -> list[Figure]:
     if database := environ.get("DATABASE_URL"):
         _make_database(database)
     with (
@@ -62,13 +66,14 @@ def _rounds(environ: dict[str, str], *, rounds: int) -> list[Figure]:
         running(Path(folder), MUTIRAO_APPS="tests.parts", LOG_LEVEL="WARNING", **environ) as site,
     ):
         site.make_key()
-        found = [measure(site) for _ in range(rounds)]
-        # Once, as it fills the database; each figure is a median already.
-        pages = measure_pages(site)
+        found = [measure(site) for _ in range(rounds)] if "speed" in parts else [{}]
+        # Once: exact or not. And once, as it fills the database; each figure is a median already.
+        once = measure_counting(site) if "counting" in parts else {}
+        once |= measure_pages(site) if "pages" in parts else {}
     return [
-        Figure(mark=mark, value=median({**pages, **each}[mark.name] for each in found))
+        Figure(mark=mark, value=median({**once, **each}[mark.name] for each in found))
         for mark in MARKS
-        if mark.name in {**pages, **found[0]}
+        if mark.name in {**once, **found[0]}
     ]
 
 

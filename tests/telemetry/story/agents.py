@@ -9,7 +9,6 @@ from typing import Any
 
 import sentry_sdk
 import structlog
-from langchain_core.messages import AnyMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from agents.definitions import AgentDefinition, register
@@ -38,23 +37,21 @@ class Storyteller(AgentDefinition):
     def graph(self, context: Any) -> StateGraph[Any]:
         model = context.model()
 
-        def ask(state: MessagesState) -> dict[str, list[AnyMessage]]:
+        def ask(state: MessagesState) -> dict[str, Any]:
             return {"messages": [model.invoke(str(state["messages"][-1].text))]}
 
-        def wait(_state: MessagesState) -> dict[str, list[AnyMessage]]:
+        def wait(state: MessagesState) -> dict[str, Any]:
             logger.warning("in_the_middle")
             deadline = time.monotonic() + PATIENCE_SECONDS
             while not gate().exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
             return {"messages": []}
 
-        def conclude(_state: MessagesState) -> dict[str, list[AnyMessage]]:
+        def conclude(state: MessagesState) -> dict[str, Any]:
             sentry_sdk.capture_exception(Unreadable())
             return {"messages": []}
 
-        graph = StateGraph(MessagesState)
-        for node in (ask, wait, conclude):
-            graph.add_node(node.__name__, node)
+        graph = StateGraph(MessagesState).add_node("ask", ask).add_node("wait", wait).add_node("conclude", conclude)
         return (
             graph.add_edge(START, "ask").add_edge("ask", "wait").add_edge("wait", "conclude").add_edge("conclude", END)
         )
