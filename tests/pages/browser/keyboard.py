@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from playwright.sync_api import Page
 
 # How long an outline may take to appear (Unfold fades some in).
-FADE_MS = 400
+FADE_SECONDS = 0.5
 
 # Numbers everything that a key should reach, remembers how it looks, and puts the focus before the first of it. Of
 # radio buttons only one is reached by Tab, the rest by arrows; what is closed, hidden or switched off, not at all.
@@ -85,10 +86,8 @@ def walk(page: Page) -> Walk:
 
 
 def _faults_of(page: Page, now: dict[str, Any]) -> list[str]:
-    if not now["isSeen"]:
-        page.wait_for_function(
-            f"({LOOK})()?.isSeen || performance.now() > {page.evaluate('performance.now()') + FADE_MS}"
-        )
+    deadline = time.monotonic() + FADE_SECONDS
+    while not now["isSeen"] and time.monotonic() < deadline:
         now = page.evaluate(LOOK) or now
     faults = []
     if not now["isSeen"]:
