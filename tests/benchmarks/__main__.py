@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks.counting import measure_counting
 from tests.benchmarks.durable import measure_durable
 from tests.benchmarks.lists import GOAL_MS, LOOKS_AT, mark_of, measure_lists
 from tests.benchmarks.marks import MARKS, Figure, Mark, measure
@@ -29,7 +30,7 @@ POSTGRESQL = "postgres://postgres@127.0.0.1:5432/mutirao_bench"
 REDIS = "redis://127.0.0.1:6379/13"
 ROUNDS = 3
 # What can be measured apart (--marks). `lists` needs PostgreSQL: there alone a million rows are made at once.
-PARTS = ("requests", "pages", "durable", "lists")
+PARTS = ("requests", "counting", "pages", "durable", "lists")
 ALL_MARKS = (*MARKS, *(Mark(mark_of(each), "ms", GOAL_MS) for each in LOOKS_AT))
 
 
@@ -73,9 +74,11 @@ def _parts(text: str) -> tuple[str, ...]:
 
 def _figures(environ: dict[str, str], *, parts: tuple[str, ...], rounds: int) -> list[Figure]:
     found: dict[str, float] = {}
-    if {"requests", "pages"} & {*parts}:
+    if {"requests", "counting", "pages"} & {*parts}:
         with _site(environ) as site:
             found |= _medians([measure(site) for _ in range(rounds if "requests" in parts else 0)])
+            # Once: exact or not.
+            found |= measure_counting(site) if "counting" in parts else {}
             # Once, as it fills the database; each figure is a median already.
             found |= measure_pages(site) if "pages" in parts else {}
     if "durable" in parts:

@@ -31,7 +31,7 @@ class TaskSearch(forms.Form):
     def __init__(self, data: Mapping[str, Any], *, user: User) -> None:
         super().__init__(data)
         self.fields["q"].widget.attrs |= {
-            "type": "search", "placeholder": _("Id, request id, trace or idempotency key"),
+            "type": "search", "placeholder": _("Id, request, trace or key"),
         }  # fmt: skip
         slugs = _agents_of(user)
         self._choices("status", [("", _("any")), *Status.choices])
