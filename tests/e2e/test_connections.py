@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.e2e.conftest import ENVIRON, _back_end
+from tests.e2e.conftest import ENVIRON, back_end
 from tests.environment import GIVEN
 from tests.pairs import second_pair
 from tests.site import Site, running
@@ -48,7 +48,7 @@ def counted(environ: dict[str, str]) -> Iterator[list[int]]:
 def test_two_webs_and_two_workers_take_no_more_connections_than_their_pools(tmp_path: Path) -> None:
     given = {"DATABASE_POOL_MAX": str(POOL), "MUTIRAO_WORKER_THREADS": str(THREADS)}
     with (
-        _back_end() as environ,
+        back_end() as environ,
         running(tmp_path, **environ, **ENVIRON, **given) as site,
     ):
         site.make_key()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import ENVIRON, IMPATIENT, _back_end
+from tests.e2e.conftest import ENVIRON, IMPATIENT, back_end
 from tests.foundation.receiver import saying
 from tests.site import Site, running
 from tests.webhooks.inbox import Inbox
@@ -26,7 +26,7 @@ OPEN = {
 @pytest.fixture
 def telling_site(tmp_path: Path) -> Iterator[Site]:
     """A platform that may tell this machine, and that a test may kill."""
-    with _back_end() as back_end, running(tmp_path, **back_end, **ENVIRON, **IMPATIENT, **OPEN) as site:
+    with back_end() as environ, running(tmp_path, **environ, **ENVIRON, **IMPATIENT, **OPEN) as site:
         site.make_key()
         yield site
 
