@@ -12,8 +12,12 @@ SCOPES = {
     "agents:read": _("see agents"),
     "tasks:read": _("see tasks and their events"),
     "tasks:write": _("submit, cancel and retry tasks"),
+    "schedules:read": _("see schedules and what came of them"),
+    "schedules:write": _("make, change, pause and run schedules"),
     "conversations:read": _("read conversations"),
     "conversations:write": _("begin and continue conversations"),
+    "webhooks:read": _("see webhook endpoints and deliveries"),
+    "webhooks:write": _("change webhook endpoints, replay deliveries"),
     "keys:read": _("see API keys"),
     "keys:write": _("make, rotate and revoke API keys"),
 }
