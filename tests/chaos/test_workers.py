@@ -15,7 +15,7 @@ import pytest
 from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Audit, Fleet, Member, Posts, say, sized, until
 from tests.parts.chaos.agents import BRANCHES, LONG
 
-pytestmark = pytest.mark.timeout(900 if FULL_SIZE else 120)
+pytestmark = pytest.mark.timeout(900 if FULL_SIZE else 240)
 
 SHORT = ("one", "two")
 LONG_STEPS = tuple(f"{n}" for n in range(1, LONG + 1))
