@@ -15,11 +15,12 @@ from tests.chaos.test_workers import body
 from tests.environment import GIVEN
 
 pytestmark = [
-    pytest.mark.timeout(900 if FULL_SIZE else 120),
+    pytest.mark.timeout(900 if FULL_SIZE else 240),
     pytest.mark.skipif("DATABASE_URL" not in GIVEN, reason="about PostgreSQL; runs where the suite is told to use it"),
 ]
 
 PER_SECOND = 40 if FULL_SIZE else 60
+OUTAGES = 3
 HOUR = 3600
 
 
@@ -52,13 +53,15 @@ def test_a_database_that_comes_and_goes_loses_and_doubles_nothing(own: tuple[Fle
     )
     crowd.start()
     outages = 0
-    while crowd.is_alive():
+    # A busy machine takes longer, and shall not have more to bear for it.
+    while crowd.is_alive() and (FULL_SIZE or outages < OUTAGES):
         time.sleep(chance.uniform(5, 20) if FULL_SIZE else chance.uniform(1.5, 3))
         if crowd.is_alive():
             outages += 1
             server.stop(chance.choice(["fast", "immediate"]))
             time.sleep(chance.uniform(0, 5) if FULL_SIZE else chance.uniform(0, 2))
             server.start()
+    crowd.join()
     fleet.wait_until_done(posts.tasks, within=120)
     audit = fleet.audit(posts.tasks)
     audit.assert_done_once(("one", "two"))

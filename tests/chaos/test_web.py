@@ -14,7 +14,7 @@ from tests.chaos.harness import FULL_SIZE, TASKS, Fleet, Posts, say, sized
 from tests.chaos.test_workers import body
 from tests.parts.chaos.faults import POINTS
 
-pytestmark = pytest.mark.timeout(900 if FULL_SIZE else 120)
+pytestmark = pytest.mark.timeout(900 if FULL_SIZE else 240)
 
 CALLERS = 64
 
