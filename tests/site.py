@@ -194,9 +194,15 @@ def _home_of(process: psutil.Process) -> str:
 @contextmanager
 def running(home: Path, **environ: str) -> Iterator[Site]:
     """A site that is ready, and gone afterwards."""
-    site = Site(home, environ)
+    with started(Site(home, environ)) as site:
+        yield site
+
+
+@contextmanager
+def started(site: Site, *, within: float = 60) -> Iterator[Site]:
+    """The same for a site that is ready in so many seconds."""
     try:
-        site.start()
+        site.start(within=within)
         yield site
     finally:
         if site.process is not None:

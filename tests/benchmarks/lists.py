@@ -105,15 +105,16 @@ def _time_of(each: Look, address: str, clients: dict[str, httpx.Client], keys: d
 
 
 def write_plans(found: dict[str, dict[str, Any]], times: dict[str, float]) -> None:
-    """One entry for each list: how long it took, the slowest of its statements about tasks, and that one's plan."""
+    """How long each list took, the slowest of its statements about tasks, and that one's plan."""
     head, _, _ = PLANS.read_text().partition(MEASURED)
-    parts = [f"{head}{MEASURED}\n"]
+    table = ["| list | the answer, ms | its statements, ms |", "| --- | ---: | ---: |"]
+    table += [f"| {each.name} | {times[each.name]:.0f} | {found[each.name]['milliseconds']:.1f} |" for each in LOOKS_AT]
+    parts = [f"{head}{MEASURED}\n", "\n".join(table) + "\n"]
     for each in LOOKS_AT:
         told = found[each.name]
         parts.append(
-            f"### {each.name}\n\n`{_masked(told['address'])}`: {times[each.name]:.0f} ms, of which "
-            f"{told['milliseconds']:.1f} ms in {told['statements']} statements about tasks. "
-            f"The slowest:\n\n```sql\n{told['sql']}\n```\n\n```\n{told['plan']}\n```\n"
+            f"### {each.name}\n\n`{_masked(told['address'])}`, statements about tasks: {told['statements']}\n\n"
+            f"```sql\n{told['sql']}\n```\n\n```\n{told['plan']}\n```\n"
         )
     PLANS.write_text("\n".join(parts))
 

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import ENVIRON, back_end
 from tests.environment import GIVEN
 from tests.pairs import second_pair
-from tests.site import Site, running
+from tests.site import Site, started
 
 POOL, THREADS, PROCESSES = 3, 24, 4
 SLOW, PARALLEL, STREAMS = 40, 20, 20
@@ -43,13 +43,13 @@ def counted(environ: dict[str, str]) -> Iterator[list[int]]:
         thread.join()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif("DATABASE_URL" not in GIVEN, reason="SQLite has no server whose connections could run out")
 def test_two_webs_and_two_workers_take_no_more_connections_than_their_pools(tmp_path: Path) -> None:
     given = {"DATABASE_POOL_MAX": str(POOL), "MUTIRAO_WORKER_THREADS": str(THREADS)}
     with (
         back_end() as environ,
-        running(tmp_path, **environ, **ENVIRON, **given) as site,
+        started(Site(tmp_path, {**environ, **ENVIRON, **given}), within=180) as site,
     ):
         site.make_key()
         with second_pair(site, threads=THREADS) as other, counted(environ) as found:

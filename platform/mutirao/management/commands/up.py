@@ -114,7 +114,7 @@ class Platform:
             sentence = str(error).strip().splitlines()[0]
             raise first_data.NotPrepared(f"The database cannot be used: {sentence}.") from error
         finally:
-            connections.close_all()
+            _close_database()
         if password:
             self.supervisor.say(f"first start: sign in at {self.address}/ as admin with the password {password}")
         self.supervisor.add(
@@ -153,3 +153,11 @@ class Platform:
             "--queues", ",".join(broker_queue(queue) for queue in settings.WORKER_QUEUES),
             "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
         ]  # fmt: skip
+
+
+def _close_database() -> None:
+    """From now on only the children need it. Closing gives a connection back to its pool; the pool would keep it."""
+    connections.close_all()
+    for connection in connections.all():
+        if connection.settings_dict["OPTIONS"].get("pool"):
+            connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's

@@ -112,5 +112,5 @@ def _person(name: str, role: str, *, is_staff: bool = False) -> User:
 
 
 def _agent(slug: str) -> Agent:
-    create_agent(slug=slug, name=slug.capitalize(), description="Made for a measurement.", model="scripted:echo")
+    create_agent(slug=slug, name=slug.capitalize(), description="Made for a measurement.", model="local:smollm2-135m")
     return Agent.objects.select_related("current_version").get(slug=slug)
