@@ -9,7 +9,7 @@ UV := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench lock messages schema screenshots secrets
+.PHONY: help up test chaos lint format bench lock messages schema screenshots secrets
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ lint: .venv/.developing ## Check style, types, the arrows between the rooms, and
 format: .venv/.developing ## Rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+chaos: .venv/.developing ## Kill, freeze and starve everything at full size (DATABASE_URL, REDIS_URL, CELERY_BROKER_URL as for test)
+	MUTIRAO_FULL_SIZE=1 $(BIN)/python -m pytest tests/chaos -s $(ARGS)
 
 bench: .venv/.developing ## Measure, and print each mark beside its goal
 	$(BIN)/python -m tests.benchmarks

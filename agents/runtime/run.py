@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -74,7 +73,6 @@ def current_run() -> Run:
 
 
 def _call_context(claim: Claim) -> CallContext:
-    remaining = (claim.run_deadline_at - datetime.now(UTC)).total_seconds()
     return CallContext(
         task_id=claim.task_id,
         fence=claim.fence,
@@ -82,7 +80,8 @@ def _call_context(claim: Claim) -> CallContext:
         owner_id=claim.owner_id,
         trace_id=claim.trace_id,
         request_id=claim.request_id,
-        deadline=time.monotonic() + min(remaining, claim.limits.seconds),
+        # Claimed a moment ago. Not `run_deadline_at`: that is by the database's clock, and this machine's may be wrong.
+        deadline=time.monotonic() + claim.limits.seconds,
         token_limit=claim.limits.tokens,
         cost_limit=claim.limits.cost,
         spent=claim.spent,

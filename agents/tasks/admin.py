@@ -10,20 +10,21 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_celery_results.models import GroupResult, TaskResult
 from unfold.decorators import display
 
 from accounts.audit import Actor
-from agents.tasks import services
+from agents.tasks import queues, services, slots
 from agents.tasks.exceptions import IllegalTransition
-from agents.tasks.models import TERMINAL, Status, Task
+from agents.tasks.models import TERMINAL, ConcurrencyLimit, Queue, Status, Task
 from agents.tasks.panels import panels_of
 from agents.tasks.permissions import OPERATE
 from agents.tasks.shown import duration_of, shown
 from agents.tasks.timeline import timeline_of
-from foundation.admin import ReadOnlyAdmin, confirmation, is_confirmed, page
+from foundation.admin import BaseAdmin, ReadOnlyAdmin, confirmation, is_confirmed, page
 
 COLOURS = {
     Status.SUCCEEDED: "success", Status.FAILED: "danger", Status.CANCELLED: "warning", Status.RUNNING: "info",
@@ -35,7 +36,7 @@ COLOURS = {
 class TaskAdmin(ReadOnlyAdmin):
     """Read-only but for two verbs, which need `operate_task`, a confirmation, and leave an audit entry."""
 
-    list_display = ("short_id", "state", "agent", "owner", "priority", "created_at", "duration", "tokens")
+    list_display = ("short_id", "state", "version", "owner", "priority", "created_at", "duration", "tokens")
     list_filter = ("status", "priority", "queue", ("created_at", admin.DateFieldListFilter))
     list_select_related = ("agent_version__agent", "owner")
     search_fields = (
@@ -61,8 +62,8 @@ class TaskAdmin(ReadOnlyAdmin):
         return task.status, task.get_status_display()
 
     @display(description=gettext_lazy("agent"))
-    def agent(self, task: Task) -> str:
-        """With its version."""
+    def version(self, task: Task) -> str:
+        """The agent, with its version."""
         return str(task.agent_version)
 
     @display(description=gettext_lazy("duration"))
@@ -174,3 +175,78 @@ class TaskResultAdmin(ReadOnlyAdmin):
     search_fields = ("=task_id",)
     ordering = ("-id",)
     fields = ("task_id", "task_name", "status", "worker", "result", "date_created", "date_done", "traceback")
+
+
+@admin.register(Queue)
+class QueueAdmin(BaseAdmin):
+    """Pausing and bounding queues. One without a row is open."""
+
+    list_display = ("name", "is_paused", "most_waiting", "waiting", "oldest")
+    search_fields = ("name",)
+    ordering = ("name",)
+
+    @display(description=gettext_lazy("waiting"))
+    def waiting(self, queue: Queue) -> int:
+        """How many tasks are queued."""
+        return Task.objects.filter(queue=queue.name, status=Status.QUEUED).count()
+
+    @display(description=gettext_lazy("oldest"))
+    def oldest(self, queue: Queue) -> str:
+        """How long the oldest of them has been."""
+        first = Task.objects.due(timezone.now()).filter(queue=queue.name).order_by("created_at").first()
+        return duration_of(first) if first else "—"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Its name is how agents and workers know it."""
+        return ("name",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Queue, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Through the service, with its audit."""
+        row = queues.change(
+            name=obj.name, most_waiting=obj.most_waiting, is_paused=obj.is_paused, actor=Actor.of(request)
+        )
+        obj.pk = row.pk
+
+    def delete_model(self, request: HttpRequest, obj: Queue) -> None:
+        """The queue is open again, within the installation's bound."""
+        queues.change(name=obj.name, most_waiting=None, is_paused=False, actor=Actor.of(request))
+        super().delete_model(request, obj)
+        queues.forget()
+
+
+@admin.register(ConcurrencyLimit)
+class ConcurrencyLimitAdmin(BaseAdmin):
+    """How many tasks of an agent, a user or a key run at the same time."""
+
+    list_display = ("subject", "most_running", "running")
+    list_select_related = ("agent", "owner", "api_key")
+    autocomplete_fields = ("agent", "owner", "api_key")
+    fields = ("agent", "owner", "api_key", "most_running")
+
+    @display(description=gettext_lazy("subject"))
+    def subject(self, limit: ConcurrencyLimit) -> str:
+        """Whose limit it is."""
+        return str(limit.agent or limit.owner or limit.api_key)
+
+    @display(description=gettext_lazy("running"))
+    def running(self, limit: ConcurrencyLimit) -> int:
+        """Slots that are taken."""
+        return limit.slots.filter(task__isnull=False).count()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Another subject is another limit."""
+        return ("agent", "owner", "api_key") if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: ConcurrencyLimit, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Through the service, which makes the slots."""
+        subject = {name: value for name in slots.SUBJECTS if (value := getattr(obj, name)) is not None}
+        obj.pk = slots.set_limit(most_running=obj.most_running, actor=Actor.of(request), **subject).pk
+
+    def delete_model(self, request: HttpRequest, obj: ConcurrencyLimit) -> None:
+        """Through the service, with its audit."""
+        slots.remove_limit(limit=obj, actor=Actor.of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ConcurrencyLimit]) -> None:
+        """One by one."""
+        for limit in queryset:
+            self.delete_model(request, limit)

@@ -9,9 +9,10 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
-        from agents.tasks import pruning
+        from agents.tasks import portable, pruning
 
         pruning.register_rules()
+        portable.register_kinds()
 
         audit.register_verb("task.cancel", _("cancelled a task"))
         audit.register_verb("task.retry", _("retried a task"))

@@ -118,20 +118,22 @@ def time_out(*, claim: Claim, usage: Usage = NOTHING) -> str:
     return _failed(claim, failure, attempt, usage, (), failures=Plus(1))
 
 
-def crash(*, claim: Claim, crashes: int, is_blamed: bool) -> str:
+def crash(*, claim: Claim, crashes: int) -> str:
     """Ends an attempt whose worker is gone. The task runs next in a process of its own.
 
-    It is blamed when nothing else ran there; as often as it may be attempted, then it has failed. Such crashes are
-    counted apart from attempts that failed. Raises LeaseLost, having written nothing; also when the lease has been
-    renewed: the worker was only slow.
+    It is blamed when it had one already: as often as it may be attempted, then it has failed. What ran beside others
+    is not. Crashes are counted apart from attempts that failed. Raises LeaseLost, having written nothing; also when
+    the lease has been renewed: the worker was only slow.
     """
     failure = Failure("WorkerLost", "The worker that ran this attempt stopped answering.")
     attempt = _ended(Attempt.Outcome.CRASHED, NOTHING, failure)
-    gone, counted = (storage.lease_is_over(),), {"crashes": Plus(1)} if is_blamed else {}
-    if not is_blamed or crashes + 1 < claim.max_attempts:
-        pause = pause_before(crashes + 1, policy_of(claim)) if is_blamed and crashes else 0.0
-        return _again(claim, failure, pause, attempt, NOTHING, (), only_if=gone, is_suspect=True, **counted)
-    return _failed(claim, failure, attempt, NOTHING, (), only_if=gone, **counted)
+    gone = (storage.lease_is_over(),)
+    if not claim.is_alone:
+        return _again(claim, failure, 0.0, attempt, NOTHING, (), only_if=gone, is_suspect=True)
+    if crashes + 1 < claim.max_attempts:
+        pause = pause_before(crashes + 2, policy_of(claim))
+        return _again(claim, failure, pause, attempt, NOTHING, (), only_if=gone, is_suspect=True, crashes=Plus(1))
+    return _failed(claim, failure, attempt, NOTHING, (), only_if=gone, crashes=Plus(1))
 
 
 def finish_cancelled(*, claim: Claim, usage: Usage = NOTHING, events: Sequence[NewEvent] = ()) -> None:
@@ -149,7 +151,7 @@ def hand_back(*, claim: Claim, usage: Usage = NOTHING, events: Sequence[NewEvent
     A task that somebody wants cancelled ends here instead.
     """
     attempt = _ended(Attempt.Outcome.HANDED_BACK, usage)
-    # It has not shown yet what it was suspected of.
+    # Whether it does what it is suspected of has not been seen yet.
     back = {"status": Status.QUEUED.value, "not_before": None, "told_at": None, "is_suspect": claim.is_alone}
     end = End(task={**back, **_spent(usage)}, attempt=attempt)
     _end_unless_cancelled(claim, end, events, {"status": Status.QUEUED.value, "reason": "handed_back"}, usage)
@@ -249,8 +251,9 @@ def _again(
 ) -> str:
     # Without a pause it is due in the very round of the sweeper that has ended the attempt.
     not_before = Now(pause) if pause else None
+    queued = {"status": Status.QUEUED.value, "not_before": not_before, "told_at": None, "is_suspect": False}
     end = End(
-        task={"status": Status.QUEUED.value, "not_before": not_before, "told_at": None, **changes, **_spent(usage)},
+        task={**queued, **changes, **_spent(usage)},
         attempt=attempt,
         only_if=only_if,
     )

@@ -108,7 +108,7 @@ class Task(BaseModel):
     run_deadline_at = models.DateTimeField(_("run deadline"), null=True, blank=True)
     failures = models.PositiveSmallIntegerField(_("failed attempts"), default=0)
     crashes = models.PositiveSmallIntegerField(_("crashed attempts"), default=0)
-    # It ran in a process that died: until it has ended an attempt it runs in one of its own.
+    # It ran in a process that died: until it has ended an attempt it runs in one of its own. Crashes there count.
     is_suspect = models.BooleanField(_("suspected of crashing"), default=False)
     # What a waiting task waits for and until when; what the next attempt is given when it goes on (JSON).
     waiting_for = models.CharField(_("waiting for"), max_length=8, choices=WaitingFor.choices, blank=True)

@@ -39,9 +39,11 @@ class TaskQuerySet(models.QuerySet["Task"]):
         return unfinished.filter(parent__status__in=("failed", "cancelled"), cancel_requested_at=None)
 
     def unannounced(self, now: datetime, before: datetime) -> Self:
-        """Due tasks that no worker has been told of since they may run, or not since `before`."""
+        """Due tasks that no worker has been told of since they may run, or not since `before`; less those that run
+        alone, for which workers look themselves.
+        """
         never = Q(told_at=None) | Q(told_at__lt=F("not_before"))
-        return self.due(now).filter(never | Q(told_at__lt=before)).order_by("runs_before", "id")
+        return self.due(now).filter(never | Q(told_at__lt=before), is_suspect=False).order_by("runs_before", "id")
 
     def abandoned(self, now: datetime) -> Self:
         """Running tasks whose lease is over. Past the run's own deadline no worker can renew it, so there a living

@@ -17,8 +17,8 @@ from agents.tasks.models import Queue, Status, Task
 from agents.tasks.remembered import Remembered
 from agents.tasks.telling import tell
 
-# Nearer to its bound than this, a queue is counted for every task.
-NEARLY_FULL = 0.9
+# With less room than this, a queue is counted for every task.
+LITTLE_ROOM = 1_000
 # A count that is well below the bound is good for so long.
 COUNT_SECONDS = 1.0
 
@@ -51,8 +51,8 @@ def open_queues(queues: Sequence[str]) -> tuple[str, ...]:
 def check_room(queue: str, *, more: int = 1) -> None:
     """Raises QueueFull when the queue would have more waiting tasks than it may.
 
-    Far from its bound a queue is counted once a second in each process, so the bound may be passed by what arrives
-    within one.
+    Far from its bound a queue is counted once a second in each process; near it, for every task. Requests at the same
+    moment can pass the bound by as many as they are.
     """
     found = standings().get(queue)
     most = settings.QUEUE_MOST_WAITING if found is None or found.most_waiting is None else found.most_waiting
@@ -61,7 +61,7 @@ def check_room(queue: str, *, more: int = 1) -> None:
     waiting = Task.objects.filter(queue=queue, status=Status.QUEUED).order_by()[: most + 1].count()
     if waiting + more > most:
         raise QueueFull
-    if waiting + more < most * NEARLY_FULL:
+    if most - waiting > LITTLE_ROOM:
         _counted_at[queue] = time.monotonic()
 
 

@@ -27,6 +27,7 @@ from agents.tasks.attempts import (
     wait,
 )
 from agents.tasks.data import Failure
+from agents.tasks.endings import queue_again
 from agents.tasks.exceptions import IllegalTransition
 from agents.tasks.models import TERMINAL, Priority, Status, Task, WaitingFor
 from agents.tasks.queues import open_queues
@@ -36,8 +37,8 @@ from agents.tasks.sweeping import sweep
 __all__ = [
     "HEAD_STARTS", "Renewed", "announce", "append_events", "cancel", "claim", "crash", "fail",
     "finish_cancelled", "finish_review", "hand_back", "has_suspects", "known_task", "make_way", "policy_of",
-    "renew", "resume", "retry", "review", "submit", "submit_many", "succeed", "sweep", "task_of", "time_out",
-    "wait",
+    "queue_again", "renew", "resume", "retry", "review", "submit", "submit_many", "succeed", "sweep", "task_of",
+    "time_out", "wait",
 ]  # fmt: skip
 
 AS_BEFORE: Any = object()
@@ -96,7 +97,7 @@ def resume(*, task: Task, value: Any, actor: audit.Actor) -> Task:
         if current.status != Status.WAITING or current.waiting_for != WaitingFor.INPUT:
             raise IllegalTransition(_("The task does not wait for an answer."))
         audit.record(verb="task.resume", actor=actor, subject=current)
-        endings.queue_again(current, resume_with=value, reason="resumed")
+        queue_again(current, resume_with=value, reason="resumed")
     return current
 
 
@@ -110,7 +111,7 @@ def finish_review(*, task: Task, actor: audit.Actor, decision: str, result: Any 
             raise IllegalTransition(_("The task does not need a review."))
         audit.record(verb="task.review", actor=actor, subject=current, changes={"decision": decision})
         if decision == "continue":
-            endings.queue_again(current, resume_with=None, reason="reviewed")
+            queue_again(current, resume_with=None, reason="reviewed")
         elif decision == "succeed":
             endings.finish(current, Status.SUCCEEDED, result=result)
         elif decision == "fail":

@@ -173,7 +173,7 @@ _BEST_OF_QUEUE = f"""
 _CLAIM = f"""
  UPDATE {TASKS} SET status = 'running', fence = fence + 1, last_event = last_event + 1,
  lease_expires_at = {{lease}}, run_deadline_at = {{deadline}}, started_at = COALESCE(started_at, {{now}}),
- start_by = NULL, is_suspect = FALSE
+ start_by = NULL
 """
 _RUNNING = json.dumps({"status": "running"})
 

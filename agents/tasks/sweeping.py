@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from agents.tasks import attempts, endings, measuring, slots, storage, telling
@@ -56,22 +56,11 @@ def _heal(task: Task, now: datetime) -> str:
         if claim.run_deadline_at <= now:
             attempts.time_out(claim=claim)
             return "overdue"
-        attempts.crash(claim=claim, crashes=task.crashes, is_blamed=_ran_alone(task))
+        attempts.crash(claim=claim, crashes=task.crashes)
     except LeaseLost:
         return "alive"
     _tell(claim)
     return "crashed"
-
-
-def _ran_alone(task: Task) -> bool:
-    """Whether nothing else ran in the process that died under it. What did is told so, before its turn comes here."""
-    if task.is_suspect:
-        return False
-    worker = Attempt.objects.filter(task=task, fence=task.fence).values_list("worker", flat=True).first()
-    beside = Attempt.objects.filter(task__status=Status.RUNNING, fence=F("task__fence"), worker=worker)
-    others = [*beside.exclude(task=task).values_list("task", flat=True)]
-    Task.objects.filter(pk__in=others, status=Status.RUNNING).update(is_suspect=True)
-    return not others
 
 
 Change = Callable[[Task], None]
@@ -162,4 +151,5 @@ def _claim_of(task: Task) -> Claim:
         webhook_url=task.webhook_url,
         resume_with=task.resume_with,
         holds_slots=task.slots.exists(),
+        is_alone=task.is_suspect,
     )

@@ -62,16 +62,15 @@ class Alone:
                 self._process.send_signal(signal.SIGTERM)
 
 
-def run_suspects(*, queues: Sequence[str], worker: str) -> int:
+def run_suspects(*, keeper: Keeper, queues: Sequence[str], worker: str) -> int:
     """Runs what may have killed its process, one after the other, until there is nothing; how many tasks.
 
-    Ends early, giving the task back, on SIGTERM and when the process that has started this one is gone.
+    Ends early, giving the task back, when the keeper is stopped, and when the process that has started this one is
+    gone.
     """
     from agents.worker.runs import run_available
 
-    keeper, over, parent = Keeper(), threading.Event(), os.getppid()
-    for stopping in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stopping, lambda *_signal: keeper.stop())
+    over, parent = threading.Event(), os.getppid()
 
     def beat() -> None:
         while not over.wait(BEAT_SECONDS):

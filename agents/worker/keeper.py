@@ -7,8 +7,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 from django.conf import settings
@@ -31,6 +31,12 @@ class Running:
 
     claim: Claim
     control: RunControl
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def overdue(self) -> timedelta:
+        """For how long its time has been over: by a stopwatch, since this machine's clock may be wrong."""
+        return timedelta(seconds=time.monotonic() - self.begun - self.claim.limits.seconds)
 
 
 class Keeper:
@@ -80,15 +86,14 @@ class Keeper:
             self._stop_what_is_no_longer_ours(runs)
             raise
         self._renewed_at = begun
-        now = datetime.now(UTC)
         for run in runs:
             if run.claim.task_id in renewed.lost:
                 run.control.cancel("lease_lost")
             elif run.claim.task_id in renewed.cancelled:
                 run.control.cancel("cancelled")
-            if now > run.claim.run_deadline_at + GRACE:
+            if run.overdue > GRACE:
                 self._abandon(run)
-            elif now > run.claim.run_deadline_at:
+            elif run.overdue > timedelta(0):
                 run.control.cancel("deadline")
 
     def take_note_of_claims(self) -> bool:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import structlog
 from django.conf import settings
+from django.core.cache import cache
 from django.utils import timezone
 
 from agents.runtime.connections import close_connections, release_connections
@@ -20,6 +21,7 @@ from agents.tasks import services as tasks
 from agents.worker.alone import Alone
 from agents.worker.keeper import Keeper
 from agents.worker.models import WorkerProcess
+from foundation.pruning import prune
 from telemetry.farewell import send_the_rest
 from telemetry.serving import serve
 from telemetry.spans import flush_spans
@@ -29,6 +31,10 @@ logger = structlog.get_logger(__name__)
 BEAT_SECONDS = 1.0
 SIGN_OF_LIFE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 30.0
+PRUNING_SECONDS = 300.0
+# One worker of all prunes, once an hour, and never for long.
+PRUNE_EVERY_SECONDS = 3600
+PRUNE_WITHIN_SECONDS = 60.0
 FORGET_WORKERS_AFTER = timedelta(days=1)
 # The exit code of a worker that cannot go on (its threads never came back, or it cannot say that it lives): whoever
 # supervises it starts a new one.
@@ -61,6 +67,7 @@ class Worker:
             ("sweeper", settings.SWEEP_SECONDS, self._sweep),
             ("sign-of-life", SIGN_OF_LIFE_SECONDS, self._show_life),
             ("housekeeper", HOUSEKEEPING_SECONDS, self._tidy),
+            ("pruner", PRUNING_SECONDS, self._prune),
         ):
             threading.Thread(target=self._repeat, args=(name, seconds, work), name=name, daemon=True).start()
 
@@ -126,6 +133,13 @@ class Worker:
     def _tidy(self) -> None:
         forget_finished()
         WorkerProcess.objects.filter(polled_at__lt=timezone.now() - FORGET_WORKERS_AFTER).delete()
+
+    def _prune(self) -> None:
+        """What is older than this installation keeps (KEEP_…_DAYS)."""
+        if settings.PRUNES_ITSELF and cache.add("mutirao:pruned", self.name, PRUNE_EVERY_SECONDS):
+            done = prune(within=PRUNE_WITHIN_SECONDS)
+            if done:
+                logger.info("pruned", **done)
 
     def _repeat(self, name: str, seconds: float, work: Callable[[], object]) -> None:
         """For ever; a round that fails is logged, and the next one may do better."""

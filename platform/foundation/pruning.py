@@ -5,6 +5,7 @@ Nothing here is for what must stay: audit events have no rule.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,6 +55,21 @@ def register_rule(rule: Rule) -> None:
 def rules() -> list[Rule]:
     """Every rule."""
     return [*_rules.values()]
+
+
+def prune(*, within: float) -> dict[str, int]:
+    """Deletes what is due by every rule, a batch at a time, for at most so many seconds; how many rows, by rule."""
+    until = time.monotonic() + within
+    done: dict[str, int] = {}
+    for rule in rules():
+        due = rule.due()
+        if due is None:
+            continue
+        for count in delete_in_batches(due):
+            done[rule.name] = done.get(rule.name, 0) + count
+            if time.monotonic() > until:
+                return done
+    return done
 
 
 def delete_in_batches(rows: models.QuerySet[Any], *, size: int = BATCH) -> Iterator[int]:

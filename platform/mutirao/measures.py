@@ -20,7 +20,7 @@ from telemetry.metrics import register_system
 def queues() -> Iterator[Metric]:
     """How much waits in each queue, and how long the oldest has been due."""
     moment = now()
-    due = Q(not_before=None) | Q(not_before__lte=moment)
+    due = (Q(not_before=None) | Q(not_before__lte=moment)) & Q(dependencies_left=0)
     since = Greatest("created_at", Coalesce("not_before", "created_at"))
     rows = (
         Task.objects.filter(status=Status.QUEUED)
@@ -29,7 +29,9 @@ def queues() -> Iterator[Metric]:
         .annotate(due=Count("pk", filter=due), later=Count("pk", filter=~due), oldest=Min(since, filter=due))
     )
     depth = GaugeMetricFamily("mutirao_queue_depth", "Tasks that wait and may run now.", labels=["queue"])
-    later = GaugeMetricFamily("mutirao_queue_later", "Tasks that wait for their time.", labels=["queue"])
+    later = GaugeMetricFamily(
+        "mutirao_queue_later", "Tasks that wait for their time or for other tasks.", labels=["queue"]
+    )
     age = GaugeMetricFamily(
         "mutirao_queue_oldest_age_seconds", "How long the oldest waiting task may have run.", labels=["queue"]
     )

@@ -21,6 +21,7 @@ from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
 from agents.gateway.models import ModelCall
 from agents.memory.models import Conversation, Message
+from agents.tasks import queues, slots
 from agents.tasks import services as tasks
 from agents.tasks.data import Failure, NewEvent
 from agents.tasks.models import Task, TaskEvent
@@ -83,6 +84,8 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
         trace_id="a" * 32, span_id="b" * 16, kind="task", name="helper", started_at=now(), duration_ms=3
     )
     WorkerProcess.objects.create(name="worker-1", pid=1, threads=8, polled_at=now())
+    queues.change(name="interactive", most_waiting=100, actor=audit.SYSTEM)
+    slots.set_limit(most_running=2, actor=audit.SYSTEM, agent=agent)
     return {Task: task}
 
 

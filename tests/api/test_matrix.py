@@ -27,6 +27,13 @@ MATRIX: list[Row] = [
     ("get", "tasks/<uuid:pk>/events", None, 401, 404, 200, 200, 200),
     ("post", "tasks/<uuid:pk>/cancel", None, 401, 404, 200, 200, 200),
     ("post", "tasks/<uuid:pk>/retry", None, 401, 404, 409, 409, 409),
+    ("post", "tasks/<uuid:pk>/resume", {"value": 1}, 401, 404, 409, 409, 409),
+    ("post", "tasks/<uuid:pk>/review", {"decision": "continue"}, 401, 404, 409, 409, 409),
+    ("post", "tasks/bulk", {"tasks": [ECHO]}, 401, 400, 202, 202, 202),
+    ("get", "operations", None, 401, 403, 403, 200, 200),
+    ("get", "queues", None, 401, 403, 403, 200, 200),
+    ("get", "queues/<str:name>", None, 401, 403, 403, 200, 200),
+    ("patch", "queues/<str:name>", {"is_paused": True}, 401, 403, 403, 200, 200),
     ("get", "conversations", None, 401, 200, 200, 200, 200),
     ("post", "conversations", {"agent": "echo"}, 401, 400, 201, 201, 201),
     ("get", "conversations/<uuid:pk>", None, 401, 404, 200, 200, 200),
@@ -87,7 +94,7 @@ def test_roles(
         thing = conversation.pk
         message = post_message(conversation=conversation, text="hello", owner=member).message.pk
     path = address.replace("<uuid:pk>", str(thing)).replace("<uuid:message>", str(message))
-    path = path.replace("<str:slug>", "echo")
+    path = path.replace("<str:slug>", "echo").replace("<str:name>", "interactive")
     client = APIClient() if role == "nobody" else api(request.getfixturevalue(role))
     response = getattr(client, method)(f"/api/v1/{path}", body)
     assert response.status_code == statuses[ROLES.index(role)]

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a run: the task finishes, once."""
+"""kill -9 under `manage.py up` in the middle of a run: it starts again what has died, and the task finishes, once."""
 
 from __future__ import annotations
 
@@ -48,16 +48,6 @@ def _finishes_once(site: Site, name: str, task_id: str) -> None:
     assert lines.count("last") == 1
 
 
-@pytest.mark.queueing
-def test_a_killed_worker_is_replaced_and_its_task_resumes(own_site: Site) -> None:
-    task_id = _in_the_middle(own_site, "worker")
-    own_site.child("worker").kill()
-    own_site.wait(lambda: _lines(own_site, "worker").count("middle") == 2, within=60)
-    _finishes_once(own_site, "worker", task_id)
-    assert _lines(own_site, "worker") == ["first", "middle", "middle", "last"]
-
-
-@pytest.mark.queueing
 def test_a_killed_web_process_is_replaced_and_the_task_goes_on(own_site: Site) -> None:
     task_id = _in_the_middle(own_site, "web")
     killed = own_site.child("web")

@@ -110,7 +110,7 @@ def test_a_serial_key_lets_the_oldest_go_first_whatever_the_priority(put: Put, t
 @pytest.mark.parametrize("status", ["waiting", "needs_review"])
 def test_a_task_that_waits_in_the_middle_holds_its_serial_key(put: Put, status: str) -> None:
     held = put(input={"name": "first"}, serial_key="s")
-    Task.objects.filter(pk=held.pk).update(status=status)
+    Task.objects.filter(pk=held.pk).update(status=status, waiting_for="input" if status == "waiting" else "")
     put(input={"name": "second"}, serial_key="s")
     assert order() == []
 

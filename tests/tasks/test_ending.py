@@ -19,7 +19,8 @@ from agents.tasks import attempts, hooks, services
 from agents.tasks.data import Claim, Failure, Usage
 from agents.tasks.exceptions import IllegalTransition, LeaseLost
 from agents.tasks.models import Attempt, Task, TaskEvent
-from tests.tasks.conftest import Put, Take, let_lease_expire, statuses
+from agents.tasks.services import claim
+from tests.tasks.conftest import QUEUE, Put, Take, let_lease_expire, statuses, take_any
 from tests.tasks.threads import at_once
 
 pytestmark = pytest.mark.django_db
@@ -129,29 +130,39 @@ def test_long_and_dirty_messages_are_kept_as_far_as_a_row_goes(put: Put, take: T
     assert Task.objects.get().error_message == attempt.error_message
 
 
-def test_crashes_are_counted_apart_and_have_a_bound_of_their_own(put: Put, take: Take, settings: Any) -> None:
-    pass
-    task = put(max_attempts=1)
+def test_crashes_are_counted_apart_and_only_those_of_a_process_of_its_own(put: Put, take: Take) -> None:
+    task = put(max_attempts=2)
     ended = []
-    for crashes in range(3):
-        held = take()
+    for crashes, alone in enumerate([False, True, True]):
+        held = claim(queues=[QUEUE], worker="tests", suspects=alone)
+        assert held is not None
         let_lease_expire(task.pk)
-        ended.append(services.crash(claim=held, crashes=crashes, is_blamed=True))
+        ended.append(services.crash(claim=held, crashes=max(0, crashes - 1)))
         if ended[-1] == "queued":
             make_due(task.pk)
+            assert take_any() is None, "only who runs suspects alone may have it"
     task.refresh_from_db()
     assert ended == ["queued", "queued", "failed"]
-    assert (task.crashes, task.failures, task.error_type) == (3, 0, "WorkerLost")
+    assert (task.crashes, task.failures, task.error_type) == (2, 0, "WorkerLost")
     assert [*Attempt.objects.values_list("outcome", flat=True)] == ["crashed"] * 3
 
 
-def test_after_the_first_crash_a_task_runs_again_at_once(put: Put, take: Take) -> None:
+def test_after_a_crash_beside_others_a_task_runs_again_at_once_and_then_as_before(put: Put, take: Take) -> None:
     put()
     held = take()
     let_lease_expire(held.task_id)
-    services.crash(claim=held, crashes=0, is_blamed=True)
+    services.crash(claim=held, crashes=0)
     assert pause_of(held) <= 0
-    assert take().fence == 2
+    alone = claim(queues=[QUEUE], worker="tests", suspects=True)
+    assert alone is not None
+    assert (alone.fence, alone.is_alone) == (2, True)
+    services.hand_back(claim=alone)
+    assert Task.objects.get().is_suspect, "it has not shown yet what it does"
+    again = claim(queues=[QUEUE], worker="tests", suspects=True)
+    assert again is not None
+    services.fail(claim=again, failure=Failure("Broken", "It broke."))
+    task = Task.objects.get()
+    assert (task.is_suspect, task.crashes, task.failures) == (False, 0, 1)
 
 
 def test_a_worker_that_was_only_slow_has_not_crashed(put: Put, take: Take) -> None:
@@ -160,7 +171,7 @@ def test_a_worker_that_was_only_slow_has_not_crashed(put: Put, take: Take) -> No
     let_lease_expire(held.task_id)
     services.renew([held])
     with pytest.raises(LeaseLost):
-        services.crash(claim=held, crashes=0, is_blamed=True)
+        services.crash(claim=held, crashes=0)
     assert Task.objects.get().status == "running"
 
 
@@ -190,7 +201,7 @@ def test_a_task_that_nobody_runs_is_cancelled_at_once(put: Put, member: User) ->
 @pytest.mark.parametrize("status", ["waiting", "needs_review"])
 def test_a_task_that_waits_for_a_person_can_be_cancelled(put: Put, member: User, status: str) -> None:
     task = put()
-    Task.objects.filter(pk=task.pk).update(status=status)
+    Task.objects.filter(pk=task.pk).update(status=status, waiting_for="input" if status == "waiting" else "")
     assert services.cancel(task=task, actor=actor_of(member)).status == "cancelled"
 
 
@@ -218,7 +229,7 @@ def test_a_result_that_comes_before_the_wish_is_heard_counts(put: Put, take: Tak
 
 def _crash(held: Claim) -> str:
     let_lease_expire(held.task_id)
-    return services.crash(claim=held, crashes=0, is_blamed=True)
+    return services.crash(claim=held, crashes=0)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +237,7 @@ def _crash(held: Claim) -> str:
     [
         (lambda held: services.fail(claim=held, failure=BUSY), "failed", (1, 0)),
         (lambda held: services.time_out(claim=held), "timed_out", (1, 0)),
-        (_crash, "crashed", (0, 1)),
+        (_crash, "crashed", (0, 0)),
         (lambda held: services.hand_back(claim=held), "handed_back", (0, 0)),
     ],
     ids=["fail", "time_out", "crash", "hand_back"],
@@ -317,7 +328,7 @@ def test_a_retry_is_a_new_task_that_points_at_the_old_one(
     assert (new.status, new.request_id, new.idempotency_key) == ("queued", "request-9", None)
     assert Task.objects.filter(pk=old.pk).values().get() == before
     event = AuditEvent.objects.get(verb="task.retry")
-    assert (event.actor_id, event.subject_id, event.changes) == (operator.pk, old.pk, {"new_task": str(new.pk)})
+    assert (event.actor_id, event.subject_id, event.changes["new_task"]) == (operator.pk, old.pk, str(new.pk))
 
 
 def test_a_retry_runs_the_current_version_of_the_agent(put: Put, member: User, agent: Agent) -> None:

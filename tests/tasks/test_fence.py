@@ -30,7 +30,7 @@ def _crash(held: Claim) -> None:
     now = timezone.now()
     running = Task.objects.filter(pk=held.task_id, status="running", lease_expires_at__gt=now)
     running.update(lease_expires_at=now - timedelta(seconds=1))
-    services.crash(claim=held, crashes=0, is_blamed=True)
+    services.crash(claim=held, crashes=0)
 
 
 # How a run's worker may write, and the status of the task and the outcome of the attempt afterwards.

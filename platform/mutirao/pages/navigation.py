@@ -36,6 +36,8 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         _item(request, _("Tasks"), "pages:tasks", "task"),
         _item(request, _("My keys"), "pages:keys", "key"),
     ]
+    if user.has_perm("agents_tasks.view_task"):
+        items.append(_item(request, _("Operations"), "pages:operations", "clock"))
     if user.is_staff:
         items.append(_item(request, _("Administration"), "admin:index", "admin"))
     own = [_item(request, _("My settings"), "pages:settings", "settings")]

@@ -12,3 +12,5 @@ KEEP_MODEL_CALLS_DAYS: int = env.int("MUTIRAO_KEEP_MODEL_CALLS_DAYS", default=40
 KEEP_CELERY_RESULTS_DAYS: int = env.int("MUTIRAO_KEEP_CELERY_RESULTS_DAYS", default=7)
 # Conversations belong to people: they stay unless the installation says otherwise.
 KEEP_CONVERSATIONS_DAYS: int = env.int("MUTIRAO_KEEP_CONVERSATIONS_DAYS", default=0)
+# One of the workers does so once an hour; off for those who would rather run `manage.py prune` themselves.
+PRUNES_ITSELF: bool = env.bool("MUTIRAO_PRUNES_ITSELF", default=True)

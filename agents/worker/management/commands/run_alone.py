@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -23,8 +24,12 @@ class Command(BaseCommand):
         from agents.definitions.services import sync_agents
         from agents.runtime import tracing
         from agents.worker.alone import run_suspects
+        from agents.worker.keeper import Keeper
 
+        keeper = Keeper()
+        for stopping in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stopping, lambda *_signal: keeper.stop())
         tracing.start()
         sync_agents()
-        done = run_suspects(queues=options["queues"], worker=options["worker"])
+        done = run_suspects(keeper=keeper, queues=options["queues"], worker=options["worker"])
         self.stdout.write(_("Tasks run alone: %(done)d.") % {"done": done})
