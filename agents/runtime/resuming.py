@@ -24,6 +24,7 @@ from agents.tasks.services import append_events
 from agents.tools.ledger import has_effects
 
 _INTERRUPTS: Final = "__interrupt__"
+_STOPS: Final = [Status.WAITING.value, Status.NEEDS_REVIEW.value]
 
 
 def saved_state(claim: Claim, version: VersionData, saver: DjangoSaver, config: Any) -> CheckpointTuple | None:
@@ -72,9 +73,11 @@ def _answers(value: Any, ids: list[str]) -> dict[str, Any]:
 
 
 def _questions(task_id: uuid.UUID) -> list[dict[str, Any]]:
-    """What the task has waited for an answer to, if that is what it waited for last."""
-    waits = TaskEvent.objects.filter(task=task_id, kind=TaskEvent.Kind.STATUS, data__status=Status.WAITING.value)
-    said = waits.order_by("-number").values_list("data", flat=True).first()
+    """What the task has waited for an answer to, if that is what it stopped for last: the row has no answer any more
+    when it has stopped for something else since.
+    """
+    stops = TaskEvent.objects.filter(task=task_id, kind=TaskEvent.Kind.STATUS, data__status__in=_STOPS)
+    said = stops.order_by("-number").values_list("data", flat=True).first()
     if said is None or said.get("waiting_for") != WaitingFor.INPUT:
         return []
     return cast("list[dict[str, Any]]", said.get("questions", []))
