@@ -14,6 +14,8 @@ SCOPES = {
     "tasks:write": _("submit, cancel and retry tasks"),
     "conversations:read": _("read conversations"),
     "conversations:write": _("begin and continue conversations"),
+    "approvals:read": _("see what agents want to do"),
+    "approvals:write": _("approve, change and refuse what agents want to do"),
     "keys:read": _("see API keys"),
     "keys:write": _("make, rotate and revoke API keys"),
 }

@@ -38,6 +38,8 @@ OPERATOR_PERMISSIONS = (
     "agents_tasks.change_concurrencylimit",
     "agents_tasks.delete_concurrencylimit",
     "agents_memory.view_*",
+    "agents_tools.view_*",
+    "agents_tools.decide_approval",
     "agents_gateway.view_*",
     "agents_worker.view_*",
     "telemetry.view_*",

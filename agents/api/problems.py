@@ -6,6 +6,7 @@ from __future__ import annotations
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, QueueFull, SerialKeyBusy
+from agents.tools.exceptions import AlreadyDecided, InvalidArguments, UnknownToolCall
 from foundation import problems
 
 PROBLEMS = (
@@ -19,6 +20,9 @@ PROBLEMS = (
     (IdempotencyConflict, 409, "idempotency-conflict"),
     (IllegalTransition, 409, "illegal-transition"),
     (SerialKeyBusy, 409, "serial-key-busy"),
+    (AlreadyDecided, 409, "already-decided"),
+    (InvalidArguments, 400, "invalid-arguments"),
+    (UnknownToolCall, 400, "unknown-tool-call"),
 )
 
 

@@ -25,6 +25,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("agents.definitions.urls")),
     path("", include("agents.memory.urls")),
+    path("", include("agents.tools.urls")),
     path("", include("agents.worker.urls")),
     path("tasks", TaskList.as_view(), name="tasks"),
     path("tasks/bulk", TaskBulk.as_view(), name="tasks-bulk"),
