@@ -20,6 +20,7 @@ from agents.memory.data import Posted, TaskOptions
 from agents.memory.exceptions import UnknownConversation
 from agents.memory.models import Conversation
 from agents.memory.services import post_message
+from agents.tasks import queues
 from agents.tasks.data import Submitted
 from agents.tasks.models import Task
 from agents.tasks.services import submit, submit_many
@@ -98,6 +99,8 @@ def _post_as_input(request: Request, user: User, fields: dict[str, Any]) -> Post
 
 
 def _options(fields: dict[str, Any]) -> TaskOptions:
+    if fields.get("queue"):
+        queues.check_known(fields["queue"])
     return cast("TaskOptions", {name: fields[name] for name in OPTIONS if fields.get(name) is not None})
 
 

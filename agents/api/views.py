@@ -34,7 +34,10 @@ from agents.memory.data import Posted
 from agents.memory.filters import MessageFilter
 from agents.memory.models import Message
 from agents.memory.serializers import MessageSerializer
+from agents.memory.services import belongs_to_conversation
 from agents.memory.views import ConversationView
+from agents.tasks.endings import ties_of
+from agents.tasks.exceptions import IllegalTransition
 from agents.tasks.models import Task
 from agents.tasks.permissions import may_operate
 from agents.tasks.serializers import ResumeSerializer, RetrySerializer
@@ -138,7 +141,10 @@ class TaskRetry(TaskOperation):
         """Submits a finished task again, with the same input or another, as a new task that names it in `retry_of`."""
         body = RetrySerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        task = retry(task=self.get_operable(), actor=Actor.of(request), **body.validated_data)
+        old = self.get_operable()
+        if "input" in body.validated_data and belongs_to_conversation(ties_of(old)):
+            raise IllegalTransition(_("Edit the message of the conversation instead."))
+        task = retry(task=old, actor=Actor.of(request), **body.validated_data)
         address = reverse("task", kwargs={"pk": task.pk})
         return Response(task_document(task), status=202, headers={"Location": address})
 

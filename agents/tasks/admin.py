@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -18,11 +19,13 @@ from unfold.decorators import display
 
 from accounts.audit import Actor
 from agents.tasks import queues, services, slots
-from agents.tasks.exceptions import IllegalTransition
+from agents.tasks.exceptions import TaskError
+from agents.tasks.forms import RetryForm
 from agents.tasks.models import TERMINAL, ConcurrencyLimit, Queue, Status, Task
 from agents.tasks.panels import panels_of
 from agents.tasks.permissions import OPERATE
 from agents.tasks.shown import duration_of, shown
+from agents.tasks.ties import ties_of
 from agents.tasks.timeline import timeline_of
 from foundation.admin import BaseAdmin, ReadOnlyAdmin, confirmation, is_confirmed, page
 
@@ -104,12 +107,12 @@ class TaskAdmin(ReadOnlyAdmin):
         self.message_user(request, _("%(done)d tasks: done.") % {"done": done}, messages.SUCCESS)
         return None
 
-    def _do(self, request: HttpRequest, task: Task, verb: str) -> Task | None:
+    def _do(self, request: HttpRequest, task: Task, verb: str, **options: Any) -> Task | None:
         """Carries the verb out; a refusal is shown."""
-        act = {"cancel": services.cancel, "retry": services.retry}[verb]
+        act: Callable[..., Task] = {"cancel": services.cancel, "retry": services.retry}[verb]
         try:
-            return act(task=task, actor=Actor.of(request))
-        except IllegalTransition as error:
+            return act(task=task, actor=Actor.of(request), **options)
+        except TaskError as error:
             self.message_user(request, f"{task.pk}: {error}", messages.WARNING)
             return None
 
@@ -127,11 +130,15 @@ class TaskAdmin(ReadOnlyAdmin):
         if not self.has_operate_permission(request) or not self.has_view_permission(request):
             raise PermissionDenied
         task = self._task(pk)
-        if request.method == "POST":
-            shown = self._do(request, task, verb) or task
+        # What belongs to a serial key, a conversation say, is edited there.
+        has_form = verb == "retry" and task.serial_key is None
+        form = RetryForm(request.POST or None, task=task) if has_form else None
+        if request.method == "POST" and (form is None or "input" not in request.POST or form.is_valid()):
+            options = form.options() if form is not None and form.is_valid() else {}
+            shown = self._do(request, task, verb, **options) or task
             return HttpResponseRedirect(reverse("admin:agents_tasks_task_change", args=[shown.pk]))
         titles = {"cancel": _("Cancel this task?"), "retry": _("Retry this task?")}
-        return page(self, request, "admin/mutirao/confirm.html", title=titles[verb], rows=[task], action="")
+        return page(self, request, "admin/mutirao/confirm.html", title=titles[verb], rows=[task], action="", form=form)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -149,7 +156,7 @@ class TaskAdmin(ReadOnlyAdmin):
             title=_("Task"), task=task, colour=COLOURS[Status(task.status)], duration=duration_of(task),
             input=shown(task.input), result=None if task.result is None else shown(task.result),
             metadata=shown(task.metadata) if task.metadata else "", lines=lines, has_more=has_more,
-            attempts=attempts, celery_results=[*results], panels=panels_of(task),
+            attempts=attempts, celery_results=[*results], panels=panels_of(task), ties=ties_of(task),
             can_cancel=may and task.status not in TERMINAL,
             can_retry=may and task.status in (Status.FAILED, Status.CANCELLED),
         )  # fmt: skip

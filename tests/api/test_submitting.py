@@ -161,3 +161,58 @@ def test_a_preference_that_is_not_understood_is_ignored(api: Api, member: User, 
     response = api(member).post(TASKS, ECHO, headers={"Prefer": "respond-async, wait=soon"})
     assert response.status_code == 202
     assert "Preference-Applied" not in response
+
+
+def test_a_task_may_wait_for_others_and_be_one_of_a_key(api: Api, member: User, agent: Agent) -> None:
+    client = api(member)
+    first = client.post(TASKS, ECHO | {"serial_key": "k", "queue_seconds": 60}, format="json").json()
+    assert first["start_by"] is not None
+    body = ECHO | {"depends_on": [first["id"]], "if_dependency_fails": "skip"}
+    second = client.post(TASKS, body, format="json").json()
+    assert second["dependencies_left"] == 1
+    child = client.post(TASKS, ECHO | {"parent": second["id"]}, format="json").json()
+    assert child["parent"] == second["id"]
+    busy = client.post(TASKS, ECHO | {"serial_key": "k", "if_busy": "reject"}, format="json")
+    assert (busy.status_code, busy.json()["type"]) == (409, "urn:mutirao:serial-key-busy")
+    assert client.post(TASKS, ECHO | {"queue": "nobody"}, format="json").status_code == 400
+    client.post(f"{TASKS}/{first['id']}/cancel")
+    assert client.get(f"{TASKS}/{second['id']}").json()["status"] == "cancelled"
+
+
+def test_serial_keys_are_their_owners(api: Api, member: User, operator: User, agent: Agent) -> None:
+    for person in (member, operator):
+        answer = api(person).post(TASKS, ECHO | {"serial_key": "k", "if_busy": "reject"}, format="json")
+        assert answer.status_code == 202
+
+
+def test_a_full_queue_says_when_to_come_back(api: Api, member: User, agent: Agent, settings: Any) -> None:
+    settings.QUEUE_MOST_WAITING = 1
+    client = api(member)
+    assert client.post(TASKS, ECHO, format="json").status_code == 202
+    refused = client.post(TASKS, ECHO, format="json")
+    assert (refused.status_code, refused.json()["type"]) == (503, "urn:mutirao:queue-full")
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_many_tasks_are_accepted_at_once_or_none(api: Api, member: User, agent: Agent) -> None:
+    client = api(member)
+    items = [ECHO | {"idempotency_key": f"k{number}"} for number in range(3)]
+    first = client.post(f"{TASKS}/bulk", {"tasks": items}, format="json")
+    assert first.status_code == 202, first.json()
+    ids = [task["id"] for task in first.json()["tasks"]]
+    again = client.post(f"{TASKS}/bulk", {"tasks": items}, format="json")
+    assert [task["id"] for task in again.json()["tasks"]] == ids
+    assert client.post(f"{TASKS}/bulk", {"tasks": [ECHO, ECHO | {"input": " "}]}, format="json").status_code == 400
+    assert client.post(f"{TASKS}/bulk", {"tasks": []}, format="json").status_code == 400
+    assert Task.objects.count() == 3
+
+
+def test_a_failed_task_is_tried_again_with_another_input(api: Api, member: User, agent: Agent) -> None:
+    client = api(member)
+    client.post(TASKS, ECHO, format="json")
+    task = Task.objects.get()
+    client.post(f"{TASKS}/{task.pk}/cancel")
+    again = client.post(f"{TASKS}/{task.pk}/retry", {"input": "other"}, format="json")
+    assert (again.status_code, again.json()["input"], again.json()["retry_of"]) == (202, "other", str(task.pk))
+    Task.objects.filter(pk=task.pk).update(serial_key="conversation:x")
+    assert client.post(f"{TASKS}/{task.pk}/retry", {"input": "other"}, format="json").status_code == 409

@@ -10,10 +10,13 @@ import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
-from accounts.models import AuditEvent, Role
+from accounts.audit import SYSTEM
+from accounts.models import AuditEvent, Role, User
 from accounts.services import ensure_roles
 from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent, sync_agents
+from agents.tasks import queues, slots
+from agents.tasks.models import ConcurrencyLimit, Queue, Slot
 
 PARCELS = {"system_prompt": "You answer questions\nabout parcels.", "limits": {"seconds": 60, "cost": "0.5"}}
 
@@ -110,7 +113,7 @@ def test_nothing_is_half_applied(file: Path) -> None:
     [
         ("agents: {}", "The file does not begin with “mutirao: 1”."),
         ("mutirao: 1\nagents: [", "Line 2 is not YAML."),
-        ("mutirao: 1\nagnts: {}", "“agnts” is nothing that can be applied: roles, agents."),
+        ("mutirao: 1\nagnts: {}", "“agnts” is nothing that can be applied: roles, agents, queues, concurrency."),
         ("mutirao: 1\nagents: []", "“agents” has to be a mapping of names to fields."),
         ("mutirao: 1\nagents: {a: 1}", "“agents.a” has to be a mapping of names to fields."),
         ("mutirao: 1\nroles: {a: {rights: []}}", "“roles.a.rights” is not a known field; known are: permissions."),
@@ -152,3 +155,40 @@ def test_json_is_taken_too(file: Path) -> None:
     file.write_text('{"mutirao": 1, "roles": {"librarian": {"permissions": ["agents_definitions.use_agent"]}}}')
     _run("apply", file)
     assert Role.objects.get(name="librarian").permissions.count() == 1
+
+
+def test_bounds_of_queues_and_limits_of_concurrency_travel(db: None, tmp_path: Path, member: User) -> None:
+    agent = create_agent(slug="parcels")
+    queues.change(name="background", most_waiting=50, is_paused=True, actor=SYSTEM)
+    slots.set_limit(most_running=3, agent=agent, actor=SYSTEM)
+    slots.set_limit(most_running=2, owner=member, actor=SYSTEM)
+    path = tmp_path / "mutirao.yaml"
+    _run("export", path)
+    document = yaml.safe_load(path.read_text())
+    assert document["queues"] == {"background": {"most_waiting": 50, "is_paused": True}}
+    assert document["concurrency"] == {"agent:parcels": {"most_running": 3}, "user:member": {"most_running": 2}}
+    Queue.objects.all().delete()
+    ConcurrencyLimit.objects.all().delete()
+    _run("apply", path)
+    assert Queue.objects.values_list("name", "most_waiting", "is_paused").get() == ("background", 50, True)
+    assert Slot.objects.count() == 5
+    assert _run("apply", path) == "Nothing to change.\n"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"queues": {"background": {"most_waiting": 0}}},
+        {"queues": {"background": {"is_paused": "yes"}}},
+        {"concurrency": {"agent:nobody": {"most_running": 1}}},
+        {"concurrency": {"agent:parcels": {"most_running": "many"}}},
+    ],
+)
+def test_a_bound_that_makes_no_sense_is_refused(db: None, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    create_agent(slug="parcels")
+    path = tmp_path / "mutirao.yaml"
+    path.write_text(yaml.safe_dump({"mutirao": 1, **wrong}))
+    with pytest.raises(CommandError):
+        _run("apply", path)
+    assert not Queue.objects.exists()
+    assert not ConcurrencyLimit.objects.exists()

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from accounts.models import AuditEvent, User
 from agents.tasks.models import Task
+from agents.tasks.services import submit
 from tests.pages.conftest import Made
 
 pytestmark = pytest.mark.django_db
@@ -149,3 +150,36 @@ def test_no_page_takes_many_queries_or_much_room(
             response = client.get(address)
         assert response.status_code == 200
         assert len(response.content) < 150_000
+
+
+def test_a_task_is_tried_again_with_another_input(client: Client, member: User, made: Made) -> None:
+    failed = made(member, "failed")
+    client.force_login(member)
+    assert "Hello" in _text(client, _page(failed, "retry")) or str(failed.input) in _text(
+        client, _page(failed, "retry")
+    )
+    refused = client.post(_page(failed, "retry"), {"input": "  "})
+    assert refused.status_code == 200
+    assert not Task.objects.filter(retry_of=failed).exists()
+    client.post(_page(failed, "retry"), {"input": "Something else"})
+    again = Task.objects.get(retry_of=failed)
+    assert again.input == "Something else"
+    assert str(again.pk) in _text(client, _page(failed)), "the old one leads to the new one"
+    Task.objects.filter(pk=failed.pk).update(input={"a": 1})
+    assert "This is not JSON" in client.post(_page(failed, "retry"), {"input": "{"}).content.decode()
+    client.post(_page(failed, "retry"), {"input": '{"a": 2}'})
+    assert Task.objects.filter(retry_of=failed, input={"a": 2}).count() == 1
+
+
+def test_what_a_task_has_to_do_with_others_is_shown(client: Client, member: User, made: Made) -> None:
+    first = made(member)
+    agent = first.agent_version.agent
+    after = submit(owner=member, agent=agent, input="x", depends_on=[first.pk]).task
+    child = submit(owner=member, agent=agent, input="x", parent=first).task
+    client.force_login(member)
+    text = _text(client, _page(first))
+    assert "is waited for by" in text
+    assert str(after.pk) in text
+    assert str(child.pk) in text
+    assert "waits for" in _text(client, _page(after))
+    assert "part of" in _text(client, _page(child))

@@ -13,7 +13,8 @@ LOOKS = [f"{size}-{scheme}-{language}" for size in SIZES for scheme in SCHEMES f
 ALONE = ("/account/login/", "/account/password/reset/")
 PAGES = (
     "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
-    "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/keys/", "/keys/new/", "/settings/",
+    "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/tasks/{failed}/retry/",
+    "/operations/", "/keys/", "/keys/new/", "/settings/",
     "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/",
     "/nowhere/", "/api/v1/docs",
 )  # fmt: skip

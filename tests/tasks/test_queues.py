@@ -58,10 +58,12 @@ def test_a_queue_far_from_its_bound_is_not_counted_for_every_task(put: Put, djan
 
 def test_a_caller_may_choose_a_queue_that_exists(put: Put) -> None:
     assert put(queue="background").queue == "background"
+    for known in ("background", QUEUE):
+        queues.check_known(known)
     with pytest.raises(InvalidInput):
-        put(queue="nobody")
+        queues.check_known("nobody")
     queues.change(name="nobody", actor=SYSTEM)
-    assert put(queue="nobody").queue == "nobody"
+    queues.check_known("nobody")
 
 
 def test_an_agent_says_how_its_tasks_are_tried_again(member: User) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib import messages
@@ -17,11 +18,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.audit import Actor
 from accounts.models import User
 from agents.gateway.models import ModelCall
+from agents.memory.services import belongs_to_conversation
+from agents.tasks.endings import ties_of as ties_of_row
 from agents.tasks.exceptions import TaskError
+from agents.tasks.forms import RetryForm
 from agents.tasks.models import TERMINAL, Status, Task
 from agents.tasks.permissions import may_operate
 from agents.tasks.services import cancel, retry
 from agents.tasks.shown import duration_of, shown
+from agents.tasks.ties import ties_of
 from agents.tasks.timeline import timeline_of
 from mutirao.pages.reading import readable_task
 from mutirao.pages.task_search import TaskSearch, page_of
@@ -29,7 +34,7 @@ from mutirao.pages.waiting import waiting_of
 from mutirao.stories import waterfall_of
 
 MOST_CALLS = 50
-VERBS = {"cancel": cancel, "retry": retry}
+VERBS: dict[str, Callable[..., Task]] = {"cancel": cancel, "retry": retry}
 # htmx leaves the page as it is and goes on asking.
 NOTHING_NEW = 204
 
@@ -78,15 +83,19 @@ def task_verb(request: HttpRequest, pk: uuid.UUID, verb: str) -> HttpResponse:
     task = readable_task(request, pk)
     if not may_operate(_user(request), task):
         raise PermissionDenied
-    if request.method == "POST":
-        return redirect("pages:task", _carried_out(request, task, verb).pk)
-    return render(request, "tasks/confirm.html", {"task": task, "verb": verb})
+    # A message of a conversation is edited in the conversation.
+    has_form = verb == "retry" and not belongs_to_conversation(ties_of_row(task))
+    form = RetryForm(request.POST or None, task=task) if has_form else None
+    if request.method == "POST" and (form is None or "input" not in request.POST or form.is_valid()):
+        options = form.options() if form is not None and form.is_valid() else {}
+        return redirect("pages:task", _carried_out(request, task, verb, options).pk)
+    return render(request, "tasks/confirm.html", {"task": task, "verb": verb, "form": form})
 
 
-def _carried_out(request: HttpRequest, task: Task, verb: str) -> Task:
+def _carried_out(request: HttpRequest, task: Task, verb: str, options: dict[str, Any]) -> Task:
     """The task to show then: for a retry the new one. A refusal is told."""
     try:
-        done = VERBS[verb](task=task, actor=Actor.of(request))
+        done = VERBS[verb](task=task, actor=Actor.of(request), **options)
     except TaskError as error:
         messages.warning(request, str(error))
         return task
@@ -109,6 +118,7 @@ def story_of(task: Task, user: User) -> dict[str, Any]:
         "metadata": shown(task.metadata) if task.metadata else "",
         "lines": lines,
         "has_more": has_more,
+        "ties": ties_of(task),
         "attempts": [*task.attempts.order_by("fence")],
         "calls": [*ModelCall.objects.filter(task_id=task.pk).order_by("started_at")[:MOST_CALLS]],
         "sees_tracebacks": user.has_perm("agents_tasks.view_task"),
