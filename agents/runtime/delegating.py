@@ -34,9 +34,7 @@ def delegate(agent: str, input: Any, **options: Any) -> Any:  # noqa: A002 (the 
 @overload
 def delegate_all(asked: Sequence[Asked], *, errors: Literal["raise"] = ..., **options: Any) -> list[Any]: ...
 @overload
-def delegate_all(
-    asked: Sequence[Asked], *, errors: Literal["return"], **options: Any
-) -> list[Any | ChildFailed]: ...
+def delegate_all(asked: Sequence[Asked], *, errors: Literal["return"], **options: Any) -> list[Any | ChildFailed]: ...
 def delegate_all(asked: Sequence[Asked], *, errors: Literal["raise", "return"] = "raise", **options: Any) -> list[Any]:
     """The same for several at the same time; gives their results in this order.
 

@@ -114,7 +114,9 @@ def _go_on(task: Task, *, reason: str) -> None:
         endings.queue_again(task, resume_with=None, reason=reason)
 
 
-def _write(approval: Approval, state: Approval.State, *, user: User | None, edited: Any = None, reason: str = "") -> None:
+def _write(
+    approval: Approval, state: Approval.State, *, user: User | None, edited: Any = None, reason: str = ""
+) -> None:
     approval.state, approval.decided_at, approval.decided_by = state, timezone.now(), user
     approval.edited_arguments, approval.reason = edited, reason.replace("\x00", "")[:2_000]
     approval.save(update_fields=["state", "decided_at", "decided_by", "edited_arguments", "reason"])
@@ -127,5 +129,3 @@ def _write(approval: Approval, state: Approval.State, *, user: User | None, edit
 def _locked_task(approval: Approval) -> Task:
     rows = Task.objects.select_for_update(of=("self",)).select_related("agent_version__agent")
     return rows.get(pk=approval.task_id)
-
-

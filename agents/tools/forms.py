@@ -31,9 +31,9 @@ class DecisionForm(forms.Form):
         help_text=gettext_lazy("Kept with the decision; a refusal's is told to the model."),
     )  # fmt: skip
 
-    def __init__(self, *args: Any, approval: Approval, **kwargs: Any) -> None:
+    def __init__(self, data: Any = None, *, approval: Approval) -> None:
         written = json.dumps(approval.arguments, ensure_ascii=False, indent=2)
-        super().__init__(*args, initial={"arguments": written}, **kwargs)
+        super().__init__(data, initial={"arguments": written})
         self.approval = approval
 
     def clean_arguments(self) -> dict[str, Any]:

@@ -164,11 +164,11 @@ class _Guard:
             yield
         except LeaseLost:
             raise
-        except self.passing:
-            ledger.stop(run, call_id)
-            raise
         except Exception as error:
-            ledger.fail(run, call_id, str(error))
+            if isinstance(error, self.passing):
+                ledger.stop(run, call_id)
+            else:
+                ledger.fail(run, call_id, str(error))
             raise
 
     @contextmanager
@@ -183,9 +183,7 @@ class _Guard:
             logger.info("tools.failed", tool=self.tool.name, error_type=type(error).__name__, exc_info=True)
             raise ToolException(_sentence(error)) from error
 
-    def _asked(
-        self, run: RunContext, traits: Traits, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> ledger.Asked:
+    def _asked(self, run: RunContext, traits: Traits, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ledger.Asked:
         arguments = self._arguments(args, kwargs)
         subject = json.dumps([self.tool.name, arguments], sort_keys=True, default=str)
         return ledger.Asked(
@@ -205,10 +203,9 @@ class _Guard:
 
     @functools.cached_property
     def _schema(self) -> dict[str, Any]:
-        schema = self.tool.tool_call_schema
-        if isinstance(schema, dict):
-            return schema
-        described: dict[str, Any] = schema.model_json_schema()
+        # A dict, or a model of pydantic's, whichever version.
+        schema: Any = self.tool.tool_call_schema
+        described: dict[str, Any] = schema if isinstance(schema, dict) else schema.model_json_schema()
         return described
 
     def _edited(self, kwargs: Mapping[str, Any], edited: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,7 +213,7 @@ class _Guard:
         known = self._schema.get("properties", {})
         injected = {name: value for name, value in kwargs.items() if name not in known}
         given = {name: _unmasked(value, kwargs.get(name)) for name, value in edited.items()}
-        schema = self.tool.tool_call_schema
+        schema: Any = self.tool.tool_call_schema
         if isinstance(schema, dict):
             return injected | given
         read = schema.model_validate(given)

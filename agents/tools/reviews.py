@@ -30,9 +30,7 @@ def open_calls(task: Task) -> list[ToolCall]:
     return [*ToolCall.objects.filter(task=task, state=ToolCall.State.NEEDS_REVIEW).order_by("created_at", "id")]
 
 
-def review_call(
-    *, task: Task, call_id: uuid.UUID, decision: str, actor: audit.Actor, result: Any = None
-) -> Task:
+def review_call(*, task: Task, call_id: uuid.UUID, decision: str, actor: audit.Actor, result: Any = None) -> Task:
     """`retry`: it was not done, and is made again. `done`: it was, with this result (JSON), which the agent is given.
 
     The task goes on when no other call of it is left to decide. Gives the row as it is then. Raises IllegalTransition

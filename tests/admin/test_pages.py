@@ -27,6 +27,7 @@ from agents.tasks.data import Failure, NewEvent
 from agents.tasks.models import Task, TaskEvent
 from agents.worker.models import WorkerProcess
 from telemetry.models import Span
+from tests.api.conftest import approval_of
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +87,7 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     WorkerProcess.objects.create(name="worker-1", pid=1, threads=8, polled_at=now())
     queues.change(name="interactive", most_waiting=100, actor=audit.SYSTEM)
     slots.set_limit(most_running=2, actor=audit.SYSTEM, agent=agent)
+    approval_of(task)
     return {Task: task}
 
 

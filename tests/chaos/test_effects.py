@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 
+from accounts.audit import SYSTEM
 from accounts.models import User
 from agents.definitions import AgentDefinition
 from agents.runtime.connections import close_borrowed
+from agents.tasks import services as tasks
 from agents.tasks.models import Task
 from agents.testing import call
 from agents.tools import ledger
 from agents.tools.context import idempotency_key
 from agents.tools.exceptions import NoToolCall
-from agents.tools.models import ToolCall
+from agents.tools.models import Approval, ToolCall
 from agents.tools.traits import Traits, declare
 from tests.chaos.harness import sized
-from tests.tools.clerk import crash, die, employed, submitted, work
+from tests.tools.clerk import crash, die, employed, status_of, submitted, work
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
@@ -101,7 +103,10 @@ def crash_and_work(tool: str, moment: Any, owner: User) -> list[Task]:
     """So many tasks whose first attempt dies at this moment; each is then taken up again."""
     done = []
     for number in range(CRASHES):
-        with employed(Buyer, call(tool, order=f"order-{number}"), "There you are.") as agent, pytest.MonkeyPatch.context() as patch:
+        with (
+            employed(Buyer, call(tool, order=f"order-{number}"), "There you are.") as agent,
+            pytest.MonkeyPatch.context() as patch,
+        ):
             task = submitted(agent, owner)
             moment(patch)
             crash(task)
@@ -141,3 +146,32 @@ def test_control_without_the_ledger_effects_are_doubled(member: User, monkeypatc
     done = crash_and_work("order_once", in_the_tool, member)
     assert Counter(task.status for task in done) == {"succeeded": CRASHES}
     assert sum(service.effects_of(f"order-{number}") > 1 for number in range(CRASHES)) >= 1
+
+
+@declare(needs_approval=True)
+def order_with_approval(order: str) -> str:
+    """Orders something that somebody has to agree to."""
+    return service.request(order)
+
+
+class Asker(AgentDefinition):
+    slug = "chaos-asker"
+    tools = (order_with_approval,)
+
+
+def test_a_cancel_ends_tasks_that_wait_for_an_approval_and_leaves_nothing_busy(member: User) -> None:
+    """At once, in the transaction of the cancel: hence well within the five seconds that other states may take."""
+    count = sized(20, tenth=4)
+    replies = [call("order_with_approval", order=f"order-{number}") for number in range(count)]
+    with employed(Asker, *replies, *["Fine."] * count) as agent:
+        waiting = [submitted(agent, member, serial_key=f"key-{number}") for number in range(count)]
+        assert [work(task) for task in waiting] == ["waiting"] * count
+        assert Approval.objects.pending().count() == count
+        for task in waiting:
+            tasks.cancel(task=task, actor=SYSTEM)
+        assert {status_of(task) for task in waiting} == {"cancelled"}
+        assert Approval.objects.pending().count() == 0
+        assert service.requests == Counter()
+        # Their keys are free: what comes next gets to its own question.
+        after = [submitted(agent, member, serial_key=f"key-{number}") for number in range(count)]
+        assert [work(task) for task in after] == ["succeeded"] * count

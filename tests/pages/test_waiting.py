@@ -162,12 +162,20 @@ def test_a_call_that_nobody_saw_end_is_decided_on_its_page(member: User, unfinis
     assert (unfinished.state, unfinished.value, unfinished.task.status) == ("succeeded", "paid", "queued")
 
 
-@pytest.mark.parametrize(("decision", "status"), [("continue", "queued"), ("fail", "failed")])
-def test_a_task_in_review_goes_on_or_ends(
-    member: User, unfinished: ToolCall, decision: str, status: str
-) -> None:
-    signed_in(member).post(f"/tasks/{unfinished.task_id}/review/", {"decision": decision, "reason": "So be it."})
-    assert Task.objects.get(pk=unfinished.task_id).status == status
+def test_a_task_in_review_has_failed_when_a_person_says_so(member: User, unfinished: ToolCall) -> None:
+    client, address = signed_in(member), f"/tasks/{unfinished.task_id}/review/"
+    # It cannot go on before somebody has said what became of its call.
+    assert client.post(address, {"decision": "continue"}).status_code == 400
+    assert client.post(address, {"decision": "fail", "reason": "So be it."}).status_code == 302
+    task = Task.objects.get(pk=unfinished.task_id)
+    assert (task.status, task.error_message) == ("failed", "So be it.")
+
+
+def test_a_task_in_review_for_another_reason_goes_on(member: User, agent: Agent) -> None:
+    task, claim = _claimed(member, agent)
+    tasks.review(claim=claim, failure=Failure("CodeChanged", "It is another one now."))
+    signed_in(member).post(f"/tasks/{task.pk}/review/", {"decision": "continue"})
+    assert Task.objects.get(pk=task.pk).status == "queued"
 
 
 def test_the_chat_asks_where_the_answer_would_stand(member: User, agent: Agent) -> None:

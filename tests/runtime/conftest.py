@@ -129,7 +129,7 @@ class Desk:
         version, _ = AgentVersion.objects.get_or_create(
             agent=agent,
             number=1,
-            defaults={"digest": installed_digest(definition.slug), **definition.configuration().as_fields()},
+            defaults={"digest": installed_digest(definition.slug) or "", **definition.configuration().as_fields()},
         )
         now = datetime.now(UTC)
         task = Task.objects.create(

@@ -128,6 +128,7 @@ class TestAQuestion:
             names = {question["value"]: question["id"] for question in waits(task)["questions"]}
             tasks.resume(task=task, value={names["Left?"]: "l", names["Right?"]: "r"}, actor=SYSTEM)
             assert work(task) == "succeeded"
+        assert task.result is not None
         assert sorted(map(tuple, task.result["trail"])) == [("left", "l"), ("right", "r")]
 
     def test_keeps_its_answer_through_a_crash(self, member: User) -> None:
@@ -271,7 +272,11 @@ class TestDelegating:
         def asks_helper(_state: Any) -> Any:
             return {"trail": [delegate("helper", EMPTY)]}
 
-        with installed("helper", fails), installed("boss", asks_anyway) as boss, installed("strict", asks_helper) as strict:
+        with (
+            installed("helper", fails),
+            installed("boss", asks_anyway) as boss,
+            installed("strict", asks_helper) as strict,
+        ):
             for agent, status in ((boss, "succeeded"), (strict, "failed")):
                 task = submitted(agent, member, EMPTY)
                 work(task)
@@ -292,9 +297,7 @@ class TestDelegating:
 
 
 class TestChangedCode:
-    @pytest.mark.parametrize(
-        ("choice", "trail"), [("restart", ["new first", "yes"]), ("continue", ["first", "yes"])]
-    )
+    @pytest.mark.parametrize(("choice", "trail"), [("restart", ["new first", "yes"]), ("continue", ["first", "yes"])])
     def test_restarts_or_continues_as_the_agent_wants(self, member: User, choice: str, trail: list[str]) -> None:
         with installed("deployed", first, asks, policy={"on_changed_code": choice}) as agent:
             task = submitted(agent, member, EMPTY)

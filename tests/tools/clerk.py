@@ -19,6 +19,7 @@ from agents.runtime import group_commit
 from agents.runtime.control import RunControl
 from agents.runtime.execution import execute
 from agents.runtime.graphs import forget_graphs
+from agents.runtime.storage import store
 from agents.tasks import services as tasks
 from agents.tasks.models import Task
 from agents.testing import ScriptedChatModel
@@ -39,7 +40,7 @@ def employed(definition: type[AgentDefinition], *replies: Any) -> Iterator[Agent
     with ExitStack() as stack:
         name = stack.enter_context(named_model(ScriptedChatModel(replies=replies)))
         changes = {"model": name, "__module__": definition.__module__}
-        known = type(definition.__name__, (definition,), changes)
+        known: type[AgentDefinition] = type(definition.__name__, (definition,), changes)
         stack.enter_context(registry.replaced(known))
         stack.callback(forget_graphs)
         sync_agent(known)
@@ -65,7 +66,7 @@ def crash(task: Task) -> None:
     assert claim is not None
     with pytest.MonkeyPatch.context() as patch:
         # The dead do not write.
-        patch.setattr(group_commit, "store", _unless_dead(group_commit.store))
+        patch.setattr(group_commit, "store", _unless_dead(store))
         try:
             execute(claim, RunControl())
         except (Crash, OperationalError):
@@ -84,11 +85,11 @@ def die() -> NoReturn:
     raise Crash
 
 
-def _unless_dead(store: Callable[..., None]) -> Callable[..., None]:
+def _unless_dead(write: Callable[..., None]) -> Callable[..., None]:
     def checked(*args: Any, **kwargs: Any) -> None:
         if died:
             raise OperationalError("the process is gone")
-        store(*args, **kwargs)
+        write(*args, **kwargs)
 
     return checked
 
@@ -104,3 +105,9 @@ def status_of(task: Task) -> str:
     """As the row has it."""
     task.refresh_from_db()
     return task.status
+
+
+def text_of(task: Task) -> str:
+    """What its agent has said at last."""
+    assert isinstance(task.result, dict)
+    return str(task.result["text"])

@@ -20,7 +20,7 @@ from agents.tools import approvals
 from agents.tools.exceptions import AlreadyDecided, InvalidArguments
 from agents.tools.models import Approval, ToolCall
 from agents.tools.traits import declare
-from tests.tools.clerk import employed, status_of, submitted, work
+from tests.tools.clerk import employed, status_of, submitted, text_of, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,7 +107,7 @@ def test_an_approved_call_is_made_once(waiting: Callable[..., Task], operator: U
     decide(task, operator, "approve", reason="It is due.")
     assert status_of(task) == "queued"
     assert work(task) == "succeeded"
-    assert task.result["text"] == "Ana has 5"
+    assert text_of(task) == "Ana has 5"
     assert paid == [("Ana", 5)]
     assert ToolCall.objects.get(task=task).state == "succeeded"
     told = AuditEvent.objects.get(verb="approval.decide")
@@ -125,9 +125,7 @@ def test_changed_arguments_are_what_the_tool_gets(waiting: Callable[..., Task], 
 @pytest.mark.parametrize(
     "arguments", [{"to": "Ana", "amount": "much"}, {"amount": 3}, {"to": "Ana", "amount": 3, "by": "post"}, ["Ana"]]
 )
-def test_arguments_that_do_not_fit_are_refused(
-    waiting: Callable[..., Task], operator: User, arguments: Any
-) -> None:
+def test_arguments_that_do_not_fit_are_refused(waiting: Callable[..., Task], operator: User, arguments: Any) -> None:
     task = waiting()
     with pytest.raises(InvalidArguments):
         decide(task, operator, "edit", arguments=arguments)
@@ -139,7 +137,7 @@ def test_a_refusal_is_told_to_the_model_with_its_reason(waiting: Callable[..., T
     task = waiting()
     decide(task, operator, "refuse", reason="Ana was paid yesterday.")
     assert work(task) == "succeeded"
-    assert task.result["text"] == "A person refused this call; it was not made. Ana was paid yesterday."
+    assert text_of(task) == "A person refused this call; it was not made. Ana was paid yesterday."
     assert paid == []
 
 
@@ -165,7 +163,7 @@ def test_when_nobody_comes_the_model_is_told(waiting: Callable[..., Task], opera
         decide(task, operator, "approve")
     assert tasks.sweep().expired == 1
     assert work(task) == "succeeded"
-    assert task.result["text"] == "Nobody approved this call in time; it was not made."
+    assert text_of(task) == "Nobody approved this call in time; it was not made."
     assert Approval.objects.get(task=task).state == "expired"
     assert AuditEvent.objects.filter(verb="approval.expire").count() == 1
     assert paid == []
@@ -183,22 +181,23 @@ def test_when_nobody_comes_the_task_fails_if_its_agent_wants_that(member: User) 
 
 
 def test_several_calls_of_one_step_wait_for_the_last_decision(member: User, operator: User) -> None:
-    calls = Reply(calls=(("pay", {"to": "Ana", "amount": 1}), ("note", {"text": "n"}), ("pay", {"to": "Bo", "amount": 2})))
+    calls = Reply(
+        calls=(("pay", {"to": "Ana", "amount": 1}), ("note", {"text": "n"}), ("pay", {"to": "Bo", "amount": 2}))
+    )
     with employed(Payer, calls, last_heard) as agent:
         task = submitted(agent, member)
         assert work(task) == "waiting"
         # What needs nobody's word is done already, and not done again.
         assert noted == ["n"]
         first, second = Approval.objects.filter(task=task).order_by("created_at")
-        by = {"user": operator, "actor": SYSTEM}
-        approvals.decide(approval=first, decision="approve", **by)
+        approvals.decide(approval=first, decision="approve", user=operator, actor=SYSTEM)
         assert status_of(task) == "waiting"
-        approvals.decide(approval=second, decision="approve", **by)
+        approvals.decide(approval=second, decision="approve", user=operator, actor=SYSTEM)
         assert status_of(task) == "queued"
         assert work(task) == "succeeded"
     assert sorted(paid) == [("Ana", 1), ("Bo", 2)]
     assert noted == ["n"]
-    assert task.result["text"] == "Ana has 1 | noted | Bo has 2"
+    assert text_of(task) == "Ana has 1 | noted | Bo has 2"
 
 
 def test_an_agents_policy_asks_for_approval_too(member: User, operator: User) -> None:
@@ -214,13 +213,11 @@ def test_an_agents_policy_asks_for_approval_too(member: User, operator: User) ->
 def test_a_decision_before_the_attempt_has_ended_is_not_lost(
     waiting: Callable[..., Task], operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = approvals.wait
-
     def decide_first(**given: Any) -> str:
         # Another connection could not write here on SQLite: as if it had, a moment earlier.
         approval = Approval.objects.get(task=given["claim"].task_id)
         approvals._write(approval, Approval.State.APPROVED, user=operator)
-        return before(**given)
+        return tasks.wait(**given)
 
     monkeypatch.setattr(approvals, "wait", decide_first)
     with pytest.raises(AssertionError):

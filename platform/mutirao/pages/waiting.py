@@ -63,8 +63,8 @@ class AnswerForm(forms.Form):
 
     as_json = forms.BooleanField(label=gettext_lazy("What I write is JSON"), required=False)
 
-    def __init__(self, *args: Any, questions: tuple[Question, ...], **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="answer_%s", **kwargs)
+    def __init__(self, data: Any = None, *, questions: tuple[Question, ...]) -> None:
+        super().__init__(data, auto_id="answer_%s")
         self.questions = questions
         for number, question in enumerate(questions):
             self.fields[f"value_{number}"] = forms.CharField(
@@ -133,6 +133,14 @@ class TaskReviewForm(forms.Form):
         help_text=gettext_lazy("Why it has failed."),
     )  # fmt: skip
 
+    def __init__(self, data: Any = None, *, may_continue: bool) -> None:
+        super().__init__(data)
+        if not may_continue:
+            # It would only come back: what became of its calls has to be said first.
+            field = self.fields["decision"]
+            assert isinstance(field, forms.ChoiceField)  # noqa: S101 (see above)
+            field.choices = [("fail", _("It has failed"))]
+
 
 def waiting_of(task: Task, user: User) -> Waiting | None:
     """None for a task that waits for nobody."""
@@ -176,7 +184,7 @@ def answer(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def review(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Lets a task in review go on, or ends it."""
     task = _operable(request, pk)
-    form = TaskReviewForm(request.POST or None)
+    form = TaskReviewForm(request.POST or None, may_continue=not open_calls(task))
     if form.is_valid():
         _told(request, lambda: finish_review(task=task, actor=Actor.of(request), **form.cleaned_data))
         return redirect("pages:task", task.pk)
