@@ -175,9 +175,10 @@ class _Guard:
     def _errors_told(self) -> Iterator[None]:
         from langchain_core.tools import ToolException
 
+        through: Errors = (ToolException, *ENDS_THE_RUN, *self.passing)
         try:
             yield
-        except (ToolException, *ENDS_THE_RUN, *self.passing):
+        except through:
             raise
         except Exception as error:
             logger.info("tools.failed", tool=self.tool.name, error_type=type(error).__name__, exc_info=True)
