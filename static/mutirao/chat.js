@@ -107,7 +107,7 @@ function follow(pending) {
       answer.take(number, kind, data);
       // Only the server knows what the person may do about it; when it goes on, there is nothing left to do.
       const waits = data.status === "waiting" || data.status === "needs_review";
-      if (kind === "status" && number > Number(pending.dataset.known) && (waits || pending.querySelector("[data-waiting]"))) {
+      if (kind === "status" && number > Number(pending.dataset.known) && (waits || pending.querySelector("[data-asks]"))) {
         source.close();
         refresh(pending);
       }
