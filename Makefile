@@ -35,7 +35,7 @@ chaos: .venv/.developing ## Kill, freeze and starve everything at full size (DAT
 	MUTIRAO_FULL_SIZE=1 $(BIN)/python -m pytest tests/chaos -s $(ARGS)
 
 bench: .venv/.developing ## Measure, and print each mark beside its goal
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: .venv/.developing ## Resolve requirements/*.in into locked *.txt (UPGRADE=1 for the newest)
 	cd requirements && ../$(UV) $(if $(UPGRADE),--upgrade) base.in -o base.txt

@@ -27,6 +27,7 @@ _BEGINNING = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
 _PREFIXES = r"(?:mut_[a-z0-9]{4,}_|sk-|eyJ|gh[pousr]_|github_pat_|xox[abpr]-|lsv2_|hf_|AIza|AKIA)"
 SECRET_VALUES = re.compile(
     rf"{_BEGINNING}{_PREFIXES}[A-Za-z0-9_\-.]{{8,}}"
+    r"|whsec_[A-Za-z0-9+/=_\-]{8,}"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
     r"|(?<=Bearer )(?=\S*\d)[A-Za-z0-9._~+/=\-]{12,}"
 )

@@ -43,6 +43,10 @@ LEASES_LOST = Counter(
     "mutirao_leases_lost", "Attempts that lost their lease, by who noticed: a sweeper, or the worker.", ["noticed_by"]
 )
 BELLS = Counter("mutirao_bells", "Wake-ups sent to the broker; a failed one is healed by a sweeper.", ["outcome"])
+SCHEDULED_RUNS = Counter("mutirao_scheduled_runs", "Due times of schedules, by what came of them.", ["outcome"])
+SCHEDULE_LATENESS = Histogram(
+    "mutirao_schedule_lateness_seconds", "From a due time to its task.", ["agent"], buckets=SLOW
+)
 MODEL_CALLS = Counter("mutirao_model_calls", "Calls to language models.", ["provider", "model", "outcome"])
 MODEL_SECONDS = Histogram(
     "mutirao_model_call_seconds", "How long model calls take.", ["provider", "model"], buckets=SLOW
@@ -52,6 +56,8 @@ FIRST_TOKEN_SECONDS = Histogram(
 )
 TOKENS = Counter("mutirao_model_tokens", "Tokens, read and written.", ["provider", "model", "direction"])
 COST = Counter("mutirao_model_cost", "Money spent on models, in the currency of the prices.", ["provider", "model"])
+WEBHOOKS = Counter("mutirao_webhooks", "Tries to deliver a webhook, by what they left it as.", ["state"])
+WEBHOOK_SECONDS = Histogram("mutirao_webhook_seconds", "How long receivers take.", ["state"], buckets=QUICK)
 
 Args = ParamSpec("Args")
 SystemMetrics = Callable[[], Iterable[Metric]]

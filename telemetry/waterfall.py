@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from django.utils.formats import number_format
+
 # The bars' coordinates: the whole story is this wide, and no bar is narrower than can be seen.
 WIDTH = 1000.0
 NARROWEST = 4.0
@@ -106,11 +108,16 @@ def layout(spans: Iterable[SpanLike], *, most: int = MOST) -> Waterfall:
 
 
 def shown(milliseconds: float) -> str:
-    """Milliseconds below a second, then seconds, then minutes."""
+    """Milliseconds below a second, then seconds, then minutes; with the language's decimal sign."""
     if milliseconds < 1000:
-        return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+        return f"{_number(milliseconds, 0 if milliseconds >= 10 else 1)} ms"
     seconds = milliseconds / 1000
-    return f"{seconds:.2f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
+    return f"{_number(seconds, 2)} s" if seconds < 60 else f"{_number(seconds / 60, 1)} min"
+
+
+def _number(value: float, places: int) -> str:
+    """Rounded first: Django's own cuts off."""
+    return number_format(round(value, places), places)
 
 
 def _after(each: SpanLike, begin: datetime) -> float:

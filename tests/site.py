@@ -24,7 +24,7 @@ from mutirao.embedded import free_port
 ROOT = Path(__file__).resolve().parent.parent
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # What a site may see of the environment of the tests: where programs are, never their settings.
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+KEPT = ("PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 def base_environ(home: Path, **more: str) -> dict[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
+from agents.schedules.exceptions import InvalidSchedule, Refused, ScheduleBusy, UnknownSchedule
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, QueueFull, SerialKeyBusy
 from agents.tools.exceptions import AlreadyDecided, InvalidArguments, UnknownToolCall
+from agents.webhooks.exceptions import EndpointDisabled, InvalidEndpoint, NotReplayable, TooManyEndpoints
 from foundation import problems
 
 PROBLEMS = (
@@ -16,6 +18,10 @@ PROBLEMS = (
     (UnknownMessage, 404, "unknown-message"),
     (InvalidTitle, 400, "invalid-title"),
     (ConversationBusy, 409, "conversation-busy"),
+    (UnknownSchedule, 404, "unknown-schedule"),
+    (InvalidSchedule, 400, "invalid-schedule"),
+    (ScheduleBusy, 409, "schedule-busy"),
+    (Refused, 409, "refused"),
     (InvalidInput, 400, "invalid-input"),
     (IdempotencyConflict, 409, "idempotency-conflict"),
     (IllegalTransition, 409, "illegal-transition"),
@@ -23,6 +29,10 @@ PROBLEMS = (
     (AlreadyDecided, 409, "already-decided"),
     (InvalidArguments, 400, "invalid-arguments"),
     (UnknownToolCall, 400, "unknown-tool-call"),
+    (InvalidEndpoint, 400, "invalid-endpoint"),
+    (TooManyEndpoints, 409, "too-many-endpoints"),
+    (EndpointDisabled, 409, "endpoint-disabled"),
+    (NotReplayable, 409, "not-replayable"),
 )
 
 

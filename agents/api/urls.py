@@ -24,9 +24,11 @@ PUBLIC = {"permission_classes": [AllowAny], "authentication_classes": []}
 urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("agents.definitions.urls")),
+    path("", include("agents.schedules.urls")),
     path("", include("agents.memory.urls")),
     path("", include("agents.tools.urls")),
     path("", include("agents.worker.urls")),
+    path("", include("agents.webhooks.urls")),
     path("tasks", TaskList.as_view(), name="tasks"),
     path("tasks/bulk", TaskBulk.as_view(), name="tasks-bulk"),
     path("tasks/<uuid:pk>", TaskDetail.as_view(), name="task"),

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
+from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.permissions import SAFE_METHODS
@@ -19,7 +20,7 @@ from rest_framework.reverse import reverse
 from accounts.audit import Actor
 from accounts.models import User
 from agents.api import schema
-from agents.api.filters import TaskWithConversationFilter
+from agents.api.filters import TaskNameFilter, TaskWithConversationFilter
 from agents.api.serializers import (
     BulkSubmissionSerializer,
     MessageSubmissionSerializer,
@@ -44,6 +45,7 @@ from agents.tasks.serializers import ResumeSerializer, RetrySerializer
 from agents.tasks.services import cancel, finish_review, resume, retry
 from agents.tools.reviews import review_call
 from foundation.async_views import AsyncGenericAPIView, Later
+from foundation.pagination import TiedOrdering
 from foundation.threads import in_thread
 
 
@@ -72,7 +74,7 @@ class TaskList(mixins.ListModelMixin, TaskView):
     """Your tasks."""
 
     filterset_class = TaskWithConversationFilter
-    search_fields: ClassVar = ["error_message", "agent__slug", "idempotency_key", "request_id"]
+    filter_backends = (DjangoFilterBackend, TaskNameFilter, TiedOrdering)
     ordering_fields: ClassVar = ["created_at"]
 
     @schema.LIST_TASKS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_noop
+
 from agents.definitions import AgentDefinition, register
 
 
@@ -11,7 +13,7 @@ class Assistant(AgentDefinition):
 
     slug = "assistant"
     name = "Assistant"
-    description = "Answers questions and remembers what was said in a conversation."
+    description = gettext_noop("Answers questions and remembers what was said in a conversation.")
     system_prompt = "You are a helpful assistant. Answer clearly and briefly, in the language of the question."
     limits = {"seconds": 300, "steps": 10}
 
@@ -22,7 +24,7 @@ class Clerk(AgentDefinition):
 
     slug = "clerk"
     name = "Clerk"
-    description = "Tells the time anywhere and calculates, with two tools."
+    description = gettext_noop("Tells the time anywhere and calculates, with two tools.")
     system_prompt = """
         You are an office clerk with two tools.
         Use calculate for every calculation. Write the expression with numbers and + - * / only.

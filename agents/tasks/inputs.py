@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from agents.tasks.data import Limits
 from agents.tasks.exceptions import InvalidInput
 from agents.tasks.models import Priority
+from foundation import egress
 
 DEEPEST = 32
 ROLES = ("system", "user", "assistant")
@@ -60,6 +61,16 @@ def _check_text(text: str) -> None:
             text.encode()
         except UnicodeEncodeError as error:
             raise InvalidInput(_("The input is not valid Unicode.")) from error
+
+
+def check_webhook_url(url: str) -> None:
+    """Of a form that is sent to; where its name leads is looked at when it is sent to. Raises InvalidInput."""
+    if not url:
+        return
+    try:
+        egress.check_url(url)
+    except egress.EgressError as error:
+        raise InvalidInput(_("The webhook: %(why)s") % {"why": error}) from error
 
 
 def _check_messages(messages: Any) -> None:

@@ -34,6 +34,10 @@ class Priority(models.IntegerChoices):
     CRITICAL = 3, _("critical")
 
 
+# The queue of agents that name none.
+USUAL_QUEUE = "interactive"
+
+
 class WaitingFor(models.TextChoices):
     APPROVAL = "approval", _("an approval")
     INPUT = "input", _("an answer")
@@ -48,9 +52,11 @@ class IfDependencyFails(models.TextChoices):
 class Task(BaseModel):
     """One accepted request to run an agent."""
 
+    # Every index is written three times in the life of a task, so a key that another index begins with has none.
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks", verbose_name=_("owner")
-    )
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks", db_index=False,
+        verbose_name=_("owner"),
+    )  # fmt: skip
     api_key = models.ForeignKey(
         "accounts.ApiKey",
         on_delete=models.SET_NULL,
@@ -71,8 +77,9 @@ class Task(BaseModel):
     idempotency_key = models.CharField(_("idempotency key"), max_length=255, null=True, blank=True)
     request_digest = models.CharField(_("request digest"), max_length=64, blank=True)
     retry_of = models.ForeignKey(
-        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="retries", verbose_name=_("retry of")
-    )
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="retries", db_index=False,
+        verbose_name=_("retry of"),
+    )  # fmt: skip
     parent = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children", db_index=False,
         verbose_name=_("parent"),
@@ -175,6 +182,22 @@ class Task(BaseModel):
                 name="tasks_unfinished_children",
             ),
             models.Index(fields=["status", "-created_at", "-id"], name="tasks_by_status"),
+            models.Index(fields=["retry_of"], condition=Q(retry_of__isnull=False), name="tasks_retries"),
+            # What lists are searched by; see `TaskQuerySet.named`.
+            models.Index(fields=["request_id"], name="tasks_of_request"),
+            models.Index(fields=["trace_id"], name="tasks_of_trace"),
+            models.Index(
+                fields=["idempotency_key"], condition=Q(idempotency_key__isnull=False), name="tasks_of_idempotency_key"
+            ),
+            # What lists are narrowed by. Of the usual value there are some on every page, so `tasks_recent` will do.
+            models.Index(
+                fields=["priority", "-created_at", "-id"],
+                condition=~Q(priority=Priority.NORMAL),
+                name="tasks_by_priority",
+            ),
+            models.Index(
+                fields=["queue", "-created_at", "-id"], condition=~Q(queue=USUAL_QUEUE), name="tasks_by_queue"
+            ),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
 from django.db.models import F, Q
 
+from accounts.models import User
+from agents.definitions.models import Agent
+
 if TYPE_CHECKING:
-    from accounts.models import User
     from agents.tasks.models import Task  # noqa: F401 (in a string)
 
 # Longer than a worker's patience with a run whose time is over.
 LAST_MOMENTS = timedelta(seconds=10)
+# No name of a task is longer.
+LONGEST_NAME = 255
 
 
 class TaskQuerySet(models.QuerySet["Task"]):
@@ -20,6 +25,29 @@ class TaskQuerySet(models.QuerySet["Task"]):
         if user.has_perm("agents_tasks.view_task"):
             return self
         return self.filter(owner=user)
+
+    def of_agent(self, slug: str) -> Self:
+        """Tasks of the agent of this slug. Looked up first: with a join the database would not know whether these are
+        many or few, and might read all tasks to find the few.
+        """
+        agent = Agent.objects.filter(slug=slug).values_list("pk", flat=True).first()
+        return self.none() if agent is None else self.filter(agent=agent)
+
+    def named(self, text: str) -> Self:
+        """Tasks with exactly this id, request id, trace or idempotency key, or of this owner or agent. A part of a
+        name would read the whole table; each of these has an index.
+        """
+        text = text.strip()
+        if not text or len(text) > LONGEST_NAME or "\x00" in text:
+            return self.none()
+        wanted = Q(request_id=text) | Q(trace_id=text) | Q(idempotency_key=text)
+        try:
+            wanted |= Q(pk=uuid.UUID(text))
+        except ValueError:
+            # Only what is no id can be the name of a person or an agent; see `of_agent`.
+            wanted |= Q(owner__in=_ids(User.objects.filter(username=text)))
+            wanted |= Q(agent__in=_ids(Agent.objects.filter(slug=text)))
+        return self.filter(wanted)
 
     def due(self, now: datetime) -> Self:
         """Queued tasks whose time has come."""
@@ -51,3 +79,7 @@ class TaskQuerySet(models.QuerySet["Task"]):
         """
         in_time = Q(run_deadline_at__gt=now) | Q(run_deadline_at__lt=now - LAST_MOMENTS)
         return self.filter(in_time, status="running", lease_expires_at__lt=now).order_by("lease_expires_at")
+
+
+def _ids(rows: models.QuerySet[User] | models.QuerySet[Agent]) -> list[uuid.UUID]:
+    return [*rows.values_list("pk", flat=True)]

@@ -73,6 +73,12 @@ def check_known(queue: str) -> None:
         raise InvalidInput(_("There is no queue “%(name)s”.") % {"name": queue})
 
 
+def known() -> list[str]:
+    """The queues that somebody has named: a worker, an agent or an operator."""
+    of_agents = Agent.objects.order_by().values_list("queue", flat=True).distinct()
+    return sorted({*settings.WORKER_QUEUES, *standings(), *of_agents})
+
+
 def change(*, name: str, actor: audit.Actor, most_waiting: int | None = None, is_paused: bool = False) -> Queue:
     """Says so of the queue; a row is made when there is none."""
     with transaction.atomic():

@@ -144,6 +144,7 @@ def _task_of(request: Request, owner: User, api_key: ApiKey | None, request_id: 
     inputs.check_input(request.input)
     inputs.check_storable(dict(request.metadata or {}))
     inputs.check_idempotency_key(request.idempotency_key)
+    inputs.check_webhook_url(request.webhook_url)
     attempts = request.max_attempts if request.max_attempts is not None else policy.max_attempts
     spend = inputs.limits_of(version.limits, request.limits)
     now = timezone.now()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Greatest, TruncMinute
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from agents.tasks.models import Attempt, Queue, Status, Task
 from agents.worker.models import WorkerProcess
+from foundation.intervals import counts_between
 
 MOST_ROWS = 20
 # More dead letters than this are "more than".
@@ -177,27 +177,11 @@ def dead_letters(now: datetime) -> QuerySet[Task]:
 def minutes(now: datetime) -> list[Minute]:
     """The last MINUTES minutes, the oldest first."""
     this_minute = now.replace(second=0, microsecond=0)
-    first = this_minute - timedelta(minutes=MINUTES - 1)
-    found = (
-        Task.objects.filter(created_at__gte=first)
-        .order_by()
-        .annotate(minute=TruncMinute("created_at"))
-        .values("minute")
-        .annotate(
-            accepted=Count("pk"),
-            ended=Count("pk", filter=Q(finished_at__isnull=False)),
-            failed=Count("pk", filter=Q(status=Status.FAILED)),
-        )
-    )
-    by_minute: dict[datetime, Any] = {row["minute"]: row for row in found}
-    return [*_minutes(by_minute, first)]
-
-
-def _minutes(by_minute: dict[datetime, dict[str, Any]], first: datetime) -> Iterator[Minute]:
-    for offset in range(MINUTES):
-        at = first + timedelta(minutes=offset)
-        row = by_minute.get(at, {})
-        yield Minute(at, row.get("accepted", 0), row.get("ended", 0), row.get("failed", 0))
+    edges = [this_minute - timedelta(minutes=MINUTES - 1 - number) for number in range(MINUTES + 1)]
+    tasks = Task.objects.all()
+    ended, failed = tasks.filter(finished_at__isnull=False), tasks.filter(status=Status.FAILED)
+    counts = counts_between("created_at", edges, tasks, ended, failed)
+    return [Minute(*of_minute) for of_minute in zip(edges, *counts, strict=False)]
 
 
 def _rows(tasks: QuerySet[Task]) -> QuerySet[Task]:

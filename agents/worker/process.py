@@ -1,4 +1,5 @@
-"""What a worker process does beside running tasks: heartbeat, sweeping, a row that says it lives, and a clean stop."""
+"""What a worker process does beside running tasks: heartbeat, sweeping, firing what is due, a row that says it lives,
+and a clean stop."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from agents.runtime.connections import close_connections, release_connections
 from agents.runtime.housekeeping import forget_finished
+from agents.schedules import services as schedules
 from agents.tasks import services as tasks
 from agents.worker.alone import Alone
 from agents.worker.keeper import Keeper
@@ -29,6 +31,8 @@ from telemetry.spans import flush_spans
 logger = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 1.0
+# A due time is noticed about that late; a round that finds none is one query.
+TICK_SECONDS = 1.0
 SIGN_OF_LIFE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 30.0
 PRUNING_SECONDS = 300.0
@@ -65,6 +69,7 @@ class Worker:
         for name, seconds, work in (
             ("heartbeat", BEAT_SECONDS, self._beat),
             ("sweeper", settings.SWEEP_SECONDS, self._sweep),
+            ("scheduler", TICK_SECONDS, schedules.tick),
             ("sign-of-life", SIGN_OF_LIFE_SECONDS, self._show_life),
             ("housekeeper", HOUSEKEEPING_SECONDS, self._tidy),
             ("pruner", PRUNING_SECONDS, self._prune),

@@ -19,6 +19,7 @@ class BaseAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     paginator = InfinitePaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_filter_submit = False
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.module_loading import import_string
 
+from foundation.addresses import parse_allowed
 from mutirao.settings.core import INSECURE_KEY
 from telemetry.access import networks
 
@@ -123,6 +125,19 @@ def telemetry(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
         found.append(_error("SENTRY_DSN is not a Sentry address.", "Copy it from the project's settings.", 10))
     if settings.LANGSMITH_TRACING and not settings.LANGSMITH_HAS_KEY:
         found.append(_error("LANGSMITH_TRACING is on without LANGSMITH_API_KEY.", "Set the key, or turn it off.", 11))
+    return found
+
+
+@register(ENVIRONMENT)
+def egress(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """What is open to requests of users can be understood."""
+    found: list[CheckMessage] = []
+    try:
+        parse_allowed(tuple(settings.EGRESS_ALLOWED_HOSTS))
+    except ValueError as error:
+        found.append(_error(f"MUTIRAO_EGRESS_ALLOWED_HOSTS: {error}.", "For example 10.1.0.0/16,hooks.internal.", 13))
+    if settings.EGRESS_CA_FILE and not Path(settings.EGRESS_CA_FILE).is_file():
+        found.append(_error("MUTIRAO_EGRESS_CA_FILE is not there.", "Name a file of certificates (PEM).", 14))
     return found
 
 

@@ -11,6 +11,7 @@ from django.utils.timezone import now
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from agents.schedules.models import Schedule
 from agents.tasks.models import Status, Task
 from agents.worker.models import WorkerProcess
 from agents.worker.querysets import ALIVE
@@ -50,6 +51,17 @@ def oldest_due(moment: datetime) -> float:
     return (moment - oldest).total_seconds() if oldest else 0.0
 
 
+def schedules() -> Iterator[Metric]:
+    """How long the schedule that waits longest has been due: some seconds, unless nobody can fire it."""
+    oldest: datetime | None = Schedule.objects.aggregate(oldest=Min("next_run_at"))["oldest"]
+    late = (now() - oldest).total_seconds() if oldest else 0.0
+    gauge = GaugeMetricFamily(
+        "mutirao_schedule_oldest_due_seconds", "How long the schedule that waits longest has been due."
+    )
+    gauge.add_metric([], max(late, 0.0))
+    yield gauge
+
+
 def leases() -> Iterator[Metric]:
     """How many tasks run, and how many of them under a lease that is over."""
     over = Q(lease_expires_at__lt=now())
@@ -77,5 +89,5 @@ def workers() -> Iterator[Metric]:
 
 def register() -> None:
     """Tells telemetry."""
-    for name, collect in (("queues", queues), ("leases", leases), ("workers", workers)):
+    for name, collect in (("queues", queues), ("schedules", schedules), ("leases", leases), ("workers", workers)):
         register_system(name, collect)

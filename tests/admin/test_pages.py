@@ -21,15 +21,19 @@ from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
 from agents.gateway.models import ModelCall
 from agents.memory.models import Conversation, Message
+from agents.schedules.models import Schedule
+from agents.schedules.services import create_schedule
 from agents.tasks import queues, slots
 from agents.tasks import services as tasks
 from agents.tasks.data import Failure, NewEvent
 from agents.tasks.models import Task, TaskEvent
+from agents.webhooks.models import Delivery, Endpoint
 from agents.worker.models import WorkerProcess
 from telemetry.models import Span
 from tests.api.conftest import approval_of
 
 pytestmark = pytest.mark.django_db
+SECRET = "b25seS1mb3ItdGhlLWFkbWluLXRlc3Rz"
 
 
 @pytest.fixture
@@ -81,6 +85,7 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     Message.objects.create(conversation=conversation, position=1, role="user", content="Hello there")
     RefreshToken.for_user(member).blacklist()
     issue_api_key(owner=member, name="laptop", actor=audit.SYSTEM)
+    create_schedule(owner=member, actor=audit.SYSTEM, name="Hourly", agent="helper", input="Hello", every_seconds=3600)
     Span.objects.create(
         trace_id="a" * 32, span_id="b" * 16, kind="task", name="helper", started_at=now(), duration_ms=3
     )
@@ -88,6 +93,11 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     queues.change(name="interactive", most_waiting=100, actor=audit.SYSTEM)
     slots.set_limit(most_running=2, actor=audit.SYSTEM, agent=agent)
     approval_of(task)
+    endpoint = Endpoint.objects.create(owner=member, url=f"https://hooks.example/{SECRET}", secret=f"whsec_{SECRET}")
+    Delivery.objects.create(
+        owner=member, endpoint=endpoint, task=task, url=endpoint.url, host="hooks.example", body="{}",
+        event="task.finished",
+    )  # fmt: skip
     return {Task: task}
 
 
@@ -129,7 +139,7 @@ def test_an_operator_sees_what_runs_and_not_who_may_what(
     client: Client, operator: User, everything: dict[type, Any]
 ) -> None:
     client.force_login(operator)
-    for model in (Task, Agent, AgentVersion, Conversation, ModelCall, Span, WorkerProcess, TaskResult):
+    for model in (Task, Schedule, Agent, AgentVersion, Conversation, ModelCall, Span, WorkerProcess, TaskResult):
         assert client.get(_page(model, "changelist")).status_code == 200, model
     for hidden in (User, ApiKey, AuditEvent):
         assert client.get(_page(hidden, "changelist")).status_code == 403, hidden
@@ -161,6 +171,7 @@ def test_no_page_shows_a_secret(client: Client, admin: User, everything: dict[ty
         for row in model._default_manager.all()[:3]:  # type: ignore[attr-defined]
             text = client.get(_page(model, "change", row.pk)).content.decode()
             assert not any(digest in text for digest in digests), model
+            assert SECRET not in text, model
             assert not re.search(r"eyJ[\w-]+\.eyJ", text), model
 
 

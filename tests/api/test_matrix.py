@@ -9,13 +9,20 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
+from accounts.audit import SYSTEM
 from accounts.models import User
 from agents.definitions.models import Agent
 from agents.memory.services import post_message, start_conversation
+from agents.schedules.services import create_schedule
+from agents.webhooks.models import Delivery, Endpoint
+from agents.webhooks.signing import new_secret
 from tests.api.conftest import Submit, approval_of
 from tests.conftest import Api
 
 ECHO = {"agent": "echo", "input": "hello"}
+HOURLY = {"name": "Hourly", "agent": "echo", "input": "hello", "cron": "0 * * * *"}
+# A public address, not a name: nobody is asked where it leads, and nothing is sent.
+RECEIVER = "https://8.8.8.8/hook"
 # method, address (of the member's things), body, then the status for: nobody, outsider, member, operator, admin
 Row = tuple[str, str, Any, int, int, int, int, int]
 MATRIX: list[Row] = [
@@ -37,6 +44,15 @@ MATRIX: list[Row] = [
     ("get", "queues", None, 401, 403, 403, 200, 200),
     ("get", "queues/<str:name>", None, 401, 403, 403, 200, 200),
     ("patch", "queues/<str:name>", {"is_paused": True}, 401, 403, 403, 200, 200),
+    ("get", "schedules", None, 401, 200, 200, 200, 200),
+    ("post", "schedules", HOURLY, 401, 400, 201, 201, 201),
+    ("get", "schedules/<uuid:pk>", None, 401, 404, 200, 200, 200),
+    ("patch", "schedules/<uuid:pk>", {"name": "Daily"}, 401, 404, 200, 403, 200),
+    ("delete", "schedules/<uuid:pk>", None, 401, 404, 204, 403, 204),
+    ("post", "schedules/<uuid:pk>/pause", None, 401, 404, 200, 200, 200),
+    ("post", "schedules/<uuid:pk>/resume", None, 401, 404, 200, 200, 200),
+    ("post", "schedules/<uuid:pk>/run", None, 401, 404, 202, 202, 202),
+    ("get", "schedules/<uuid:pk>/runs", None, 401, 404, 200, 200, 200),
     ("get", "conversations", None, 401, 200, 200, 200, 200),
     ("post", "conversations", {"agent": "echo"}, 401, 400, 201, 201, 201),
     ("get", "conversations/<uuid:pk>", None, 401, 404, 200, 200, 200),
@@ -45,6 +61,17 @@ MATRIX: list[Row] = [
     ("get", "conversations/<uuid:pk>/messages", None, 401, 404, 200, 200, 200),
     ("post", "conversations/<uuid:pk>/messages", {"text": "hi"}, 401, 404, 202, 404, 404),
     ("post", "conversations/<uuid:pk>/messages/<uuid:message>/regenerate", None, 401, 404, 409, 404, 404),
+    ("get", "webhooks", None, 401, 200, 200, 200, 200),
+    ("post", "webhooks", {"url": RECEIVER}, 401, 201, 201, 201, 201),
+    ("post", "webhooks/task-secret", None, 401, 201, 201, 201, 201),
+    ("get", "webhooks/deliveries", None, 401, 200, 200, 200, 200),
+    ("get", "webhooks/deliveries/<uuid:pk>", None, 401, 404, 200, 200, 200),
+    ("post", "webhooks/deliveries/<uuid:pk>/replay", None, 401, 404, 409, 409, 409),
+    ("get", "webhooks/<uuid:pk>", None, 401, 404, 200, 200, 200),
+    ("patch", "webhooks/<uuid:pk>", {"description": "orders"}, 401, 404, 200, 404, 404),
+    ("delete", "webhooks/<uuid:pk>", None, 401, 404, 204, 404, 404),
+    ("post", "webhooks/<uuid:pk>/rotate", None, 401, 404, 201, 404, 404),
+    ("post", "webhooks/<uuid:pk>/test", None, 401, 404, 202, 404, 404),
     ("get", "schema", None, 200, 200, 200, 200, 200),
     ("get", "docs", None, 200, 200, 200, 200, 200),
 ]
@@ -73,6 +100,16 @@ def _operations() -> Iterator[tuple[str, str]]:
                     yield method, name
 
 
+def _webhook(member: User, address: str) -> object:
+    """The id of an endpoint of the member's, or of a delivery to it that waits."""
+    endpoint = Endpoint.objects.create(owner=member, url=RECEIVER, secret=new_secret())
+    if not address.startswith("webhooks/deliveries"):
+        return endpoint.pk
+    return Delivery.objects.create(
+        owner=member, endpoint=endpoint, url=RECEIVER, host="8.8.8.8", body="{}", event="webhook.test"
+    ).pk
+
+
 def test_every_operation_has_its_row() -> None:
     assert {(method, address) for method, address, *_ in MATRIX} == set(_operations())
 
@@ -98,6 +135,12 @@ def test_roles(
         conversation = start_conversation(owner=member, agent=agent)
         thing = conversation.pk
         message = post_message(conversation=conversation, text="hello", owner=member).message.pk
+    if address.startswith("schedules/"):
+        thing = create_schedule(
+            owner=member, actor=SYSTEM, name="Nightly", agent="echo", input="hello", cron="0 3 * * *"
+        ).pk
+    if address.startswith("webhooks"):
+        thing = _webhook(member, address)
     path = address.replace("<uuid:pk>", str(thing)).replace("<uuid:message>", str(message))
     path = path.replace("<str:slug>", "echo").replace("<str:name>", "interactive")
     client = APIClient() if role == "nobody" else api(request.getfixturevalue(role))

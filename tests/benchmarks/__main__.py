@@ -1,5 +1,7 @@
 """`make bench`: every mark beside its goal, median of three rounds, alone on the machine.
 
+`make bench ARGS="--only sqlite --marks durable --rounds 1"` measures a part.
+
 Prints a table, and with --write puts it into docs/benchmarks.md. Traffic goes to 127.0.0.1 only.
 """
 
@@ -11,24 +13,32 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.marks import MARKS, Figure, measure
+from tests.benchmarks.counting import measure_counting
+from tests.benchmarks.durable import measure_durable
+from tests.benchmarks.lists import GOAL_MS, LOOKS_AT, mark_of, measure_lists
+from tests.benchmarks.marks import MARKS, Figure, Mark, measure
 from tests.benchmarks.pages import measure_pages
-from tests.site import ROOT, running
+from tests.site import ROOT, Site, running
 
 POSTGRESQL = "postgres://postgres@127.0.0.1:5432/mutirao_bench"
 REDIS = "redis://127.0.0.1:6379/13"
 ROUNDS = 3
+# What can be measured apart (--marks). `lists` needs PostgreSQL: there alone a million rows are made at once.
+PARTS = ("requests", "counting", "pages", "durable", "lists")
+ALL_MARKS = (*MARKS, *(Mark(mark_of(each), "ms", GOAL_MS) for each in LOOKS_AT))
 
 
 def main() -> None:
     options = _options()
     tables: list[str] = []
     for name, environ in _back_ends(options):
-        figures = _rounds(environ, rounds=options.rounds)
+        figures = _figures(environ, parts=options.marks, rounds=options.rounds)
         tables.append(_table(name, figures))
         sys.stdout.write(tables[-1] + "\n")
         sys.stdout.flush()
@@ -40,6 +50,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", choices=("sqlite", "postgresql"))
+    parser.add_argument("--marks", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)}")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     parser.add_argument("--database", default=os.environ.get("DATABASE_URL", POSTGRESQL))
     parser.add_argument("--redis", default=os.environ.get("REDIS_URL", REDIS))
@@ -54,25 +65,51 @@ def _back_ends(options: argparse.Namespace) -> list[tuple[str, dict[str, str]]]:
     return [(title, environ) for name, title, environ in both if options.only in (None, name)]
 
 
-def _rounds(environ: dict[str, str], *, rounds: int) -> list[Figure]:
-    if database := environ.get("DATABASE_URL"):
-        _make_database(database)
+def _parts(text: str) -> tuple[str, ...]:
+    asked = tuple(text.split(","))
+    if unknown := sorted({*asked} - {*PARTS}):
+        raise argparse.ArgumentTypeError(f"no such part: {', '.join(unknown)}")
+    return asked
+
+
+def _figures(environ: dict[str, str], *, parts: tuple[str, ...], rounds: int) -> list[Figure]:
+    found: dict[str, float] = {}
+    if {"requests", "counting", "pages"} & {*parts}:
+        with _site(environ) as site:
+            found |= _medians([measure(site) for _ in range(rounds if "requests" in parts else 0)])
+            # Once: exact or not.
+            found |= measure_counting(site) if "counting" in parts else {}
+            # Once, as it fills the database; each figure is a median already.
+            found |= measure_pages(site) if "pages" in parts else {}
+    if "durable" in parts:
+        _make_database(environ)
+        found |= _medians([measure_durable(environ) for _ in range(rounds)])
+    if "lists" in parts and "DATABASE_URL" in environ:
+        with _site(environ) as site:
+            found |= measure_lists(site)
+    return [Figure(mark=mark, value=found[mark.name]) for mark in ALL_MARKS if mark.name in found]
+
+
+@contextmanager
+def _site(environ: dict[str, str]) -> Iterator[Site]:
+    """A platform with nothing in it."""
+    _make_database(environ)
     with (
         tempfile.TemporaryDirectory(prefix="mutirao-bench-") as folder,
         running(Path(folder), MUTIRAO_APPS="tests.parts", LOG_LEVEL="WARNING", **environ) as site,
     ):
         site.make_key()
-        found = [measure(site) for _ in range(rounds)]
-        # Once, as it fills the database; each figure is a median already.
-        pages = measure_pages(site)
-    return [
-        Figure(mark=mark, value=median({**pages, **each}[mark.name] for each in found))
-        for mark in MARKS
-        if mark.name in {**pages, **found[0]}
-    ]
+        yield site
 
 
-def _make_database(url: str) -> None:
+def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    return {name: median(each[name] for each in rounds) for name in (rounds[0] if rounds else ())}
+
+
+def _make_database(environ: dict[str, str]) -> None:
+    url = environ.get("DATABASE_URL")
+    if not url:
+        return
     server, _, name = url.rpartition("/")
     for statement in (f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"'):
         subprocess.run(["psql", "-q", f"{server}/postgres", "-c", statement], check=True, stderr=subprocess.DEVNULL)

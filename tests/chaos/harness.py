@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from kombu import Connection, Queue
 
 from mutirao.embedded import EmbeddedValkey, free_port
 from tests.environment import GIVEN
@@ -249,6 +250,11 @@ class Fleet(Site):
         """How many of these tasks are in which state; "lost" if they are in none."""
         found = {str(uuid.UUID(str(row[0]))): row[1] for row in self.rows("SELECT id, status FROM agents_tasks_task")}
         return Counter(found.get(task, "lost") for task in tasks)
+
+    def claimed(self) -> list[str]:
+        """The tasks in the order in which workers took them, once for each attempt."""
+        rows = self.rows("SELECT task_id FROM agents_tasks_attempt ORDER BY id")
+        return [str(uuid.UUID(str(row[0]))) for row in rows]
 
     def wait_until_done(self, tasks: Sequence[str], *, within: float) -> None:
         """Until all of these have ended, however."""
@@ -484,6 +490,10 @@ def fleet(home: Path, **environ: str) -> Iterator[Fleet]:
     finally:
         if found.process is not None:
             found.stop()
+        if (broker := environ.get("CELERY_BROKER_URL", "")).startswith("amqp"):
+            with Connection(broker) as connection:
+                for queue in QUEUES:
+                    Queue(f"{name}.{queue}", channel=connection.default_channel).delete()
 
 
 def say(**figures: object) -> None:

@@ -74,11 +74,23 @@ def _assert_clean(posts: Posts) -> None:
     answers = [answer for post in posts.all for answer in post.answers]
     assert set(answers) <= {202, 503}
     problems = [problem for post in posts.all for problem in post.problems]
-    assert len(problems) == answers.count(503) > 0
+    assert len(problems) == answers.count(503)
     for content_type, problem in problems:
         assert content_type == "application/problem+json"
         assert (problem["status"], problem["type"]) == (503, "urn:mutirao:unavailable")
         assert problem["request_id"]
+
+
+def test_connections_that_died_while_idle_refuse_nobody(own: tuple[Fleet, PostgreSQL]) -> None:
+    fleet, server = own
+    fleet.submit(16, body(), parallel=8)
+    server.stop("immediate")
+    server.start()
+    # Every one accepted at once, over connections that the pool had before.
+    tasks = fleet.submit(16, body(), parallel=8)
+    fleet.start_workers(1)
+    fleet.wait_until_done(tasks, within=60)
+    fleet.audit(tasks).assert_done_once(("one", "two"))
 
 
 def test_workers_whose_clocks_are_an_hour_wrong_lose_double_and_reap_nothing(own: tuple[Fleet, PostgreSQL]) -> None:

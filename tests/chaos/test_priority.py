@@ -26,7 +26,7 @@ def test_what_is_urgent_starts_before_everything_that_waits(given_fleet: Fleet) 
     (fleet.home / "open").touch()
     fleet.wait_until_done([*low, *high], within=120)
     fleet.audit([*low, *high]).assert_done_once(("one", "two"))
-    begun = [effect.task for effect in fleet.effects() if effect.step == "one" and effect.task in {*low, *high}]
+    begun = [task for task in fleet.claimed() if task in {*low, *high}]
     assert set(begun[:THREADS]) <= set(low)
     assert set(begun[THREADS : THREADS + HIGH]) == set(high)
     assert set(begun[THREADS + HIGH :]) <= set(low)
@@ -53,7 +53,7 @@ def test_what_is_not_urgent_gets_its_turn_under_constant_urgent_load(given_fleet
 
         assert until(are_done_under_load, within=60)
         assert fleet.statuses(high.tasks)["queued"] >= WAITING // 4
-        begun = [effect.task for effect in fleet.effects() if effect.step == "one"]
+        begun = fleet.claimed()
         # Those that were there first went first, and some that came later had to wait for their turn.
         assert begun.index(high.tasks[0]) < min(begun.index(task) for task in low)
         fleet.wait_until_done(high.tasks, within=60)

@@ -20,8 +20,9 @@ pytestmark = pytest.mark.timeout(900 if FULL_SIZE else 120)
 SHORT = ("one", "two")
 LONG_STEPS = tuple(f"{n}" for n in range(1, LONG + 1))
 WIDE_STEPS = tuple(f"{branch}{n}" for branch in BRANCHES for n in range(1, LONG + 1))
-# After the lease of a worker that is gone, somebody has to notice it and somebody has to begin.
-NOTICE_SECONDS = 5
+# After the lease of a worker that is gone, somebody has to notice it and somebody has to begin. Beside other tests only
+# a gross regression fails.
+NOTICE_SECONDS = 5 if FULL_SIZE else 15
 
 
 def body(agent: str = "chaos-short", **given: Any) -> dict[str, Any]:
@@ -64,54 +65,71 @@ def test_killed_workers_lose_and_double_nothing(given_fleet: Fleet) -> None:
 
 
 def test_frozen_workers_double_nothing(given_fleet: Fleet) -> None:
-    audit = _freeze(given_fleet, halves=2)
+    audit = _freeze(given_fleet)
     audit.assert_done_once(SHORT)
     # They were in the middle of something that others have meanwhile done.
-    assert audit.outcomes()["crashed"] >= sized(16, tenth=4)
+    assert audit.outcomes()["crashed"] >= sized(16, tenth=2)
     say(tasks=len(audit.tasks), attempts=dict(audit.outcomes()), doubled=len(audit.doubled))
 
 
 def test_frozen_workers_would_double_without_the_fence(given_fleet: Fleet) -> None:
-    audit = _freeze(given_fleet, halves=2 if FULL_SIZE else 1, faults="without-fence")
+    audit = _freeze(given_fleet, faults="without-fence")
     assert len(audit.doubled) >= 1
     assert audit.lost == set()
     say(tasks=len(audit.tasks), attempts=dict(audit.outcomes()), doubled_without_the_fence=len(audit.doubled))
 
 
-def _freeze(fleet: Fleet, *, halves: int, faults: str = "") -> Audit:
+def _freeze(fleet: Fleet, *, faults: str = "") -> Audit:
     """Workers, one half of them after the other, are stopped for longer than their leases and then go on."""
-    count, workers = sized(900), sized(8, tenth=4)
+    count, workers, halves = sized(900), sized(8, tenth=4), sized(2)
     fleet.start_workers(workers, faults=faults)
     fleet.wait_for_workers()
-    with submitting(fleet, count, body(pause=0.4)) as posts:
-        for half in (fleet.workers[::2], fleet.workers[1::2])[:halves]:
+    tasks: list[str] = []
+    for half in (fleet.workers[::2], fleet.workers[1::2])[:halves]:
+        with submitting(fleet, count // halves, body(pause=0.4)) as posts:
             _wait_until_busy(fleet, half)
             for worker in half:
                 worker.signal(signal.SIGSTOP)
-            time.sleep(LEASE_SECONDS + 1.5)
+            _wait_until_overtaken(fleet, half)
             for worker in half:
                 worker.signal(signal.SIGCONT)
-    fleet.wait_until_done(posts.tasks, within=240)
+        tasks += posts.tasks
+    fleet.wait_until_done(tasks, within=240)
     # Who was late has ended too.
-    assert until(lambda: "running" not in fleet.statuses(posts.tasks), within=10)
+    assert until(lambda: "" not in fleet.audit(tasks).outcomes(), within=20)
     time.sleep(1)
-    return fleet.audit(posts.tasks)
+    return fleet.audit(tasks)
 
 
 def _wait_until_busy(fleet: Fleet, workers: list[Member]) -> None:
     """Until each of them runs something."""
-    like = " OR ".join(f"worker LIKE '%-{worker.pid}' OR worker LIKE '%-{worker.pid}-%'" for worker in workers)
-    busy = f"SELECT DISTINCT worker FROM agents_tasks_attempt WHERE outcome = '' AND ({like})"  # noqa: S608
+    busy = f"SELECT DISTINCT worker FROM agents_tasks_attempt a WHERE outcome = '' AND {_of(workers)}"  # noqa: S608
     fleet.wait(lambda: len(fleet.rows(busy)) == len(workers))
+
+
+def _wait_until_overtaken(fleet: Fleet, workers: list[Member]) -> None:
+    """Until what they ran has been taken from them, and others have ended some of it."""
+    held = f"SELECT 1 FROM agents_tasks_attempt a WHERE outcome = '' AND {_of(workers)}"  # noqa: S608
+    overtaken = (
+        "SELECT 1 FROM agents_tasks_attempt a JOIN agents_tasks_task t ON t.id = a.task_id "  # noqa: S608
+        f"WHERE a.outcome = 'crashed' AND t.status = 'succeeded' AND {_of(workers)}"
+    )
+    fleet.wait(lambda: not fleet.rows(held) and fleet.rows(overtaken), within=90)
+
+
+def _of(workers: list[Member]) -> str:
+    """A condition: attempts of these."""
+    like = (f"a.worker LIKE '%-{worker.pid}' OR a.worker LIKE '%-{worker.pid}-%'" for worker in workers)
+    return f"({' OR '.join(like)})"
 
 
 @pytest.mark.parametrize(("agent", "steps"), [("chaos-long", LONG_STEPS), ("chaos-wide", WIDE_STEPS)])
 def test_a_graph_killed_in_any_step_goes_on_from_there(given_fleet: Fleet, agent: str, steps: tuple[str, ...]) -> None:
     fleet = given_fleet
-    which = range(1, LONG + 1) if FULL_SIZE else (1, 6, 10)
+    which = range(1, LONG + 1) if FULL_SIZE else (6,)
     prefix = "" if agent == "chaos-long" else BRANCHES[1]
     # One task at a time in each: a kill hits the task that asks for it alone.
-    fleet.start_workers(3, threads=1)
+    fleet.start_workers(sized(3, tenth=2), threads=1)
     fleet.wait_for_workers()
     undisturbed = fleet.submit(1, body(agent))
     deaths = {k: fleet.submit(1, body(agent, dies_in=f"{prefix}{k}"))[0] for k in which}

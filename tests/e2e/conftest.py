@@ -19,7 +19,7 @@ IMPATIENT = {"MUTIRAO_LEASE_SECONDS": "3", "MUTIRAO_SWEEP_SECONDS": "0.5"}
 
 
 @contextmanager
-def _back_end() -> Iterator[dict[str, str]]:
+def back_end() -> Iterator[dict[str, str]]:
     """What the suite was told to use, with a database, a key prefix and queues of one's own."""
     name = f"e2e_{uuid.uuid4().hex[:12]}"
     environ = {**GIVEN, "MUTIRAO_REDIS_PREFIX": name, "MUTIRAO_QUEUE_PREFIX": f"{name}."}
@@ -38,7 +38,7 @@ def _back_end() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A running platform with a key for `admin`."""
-    with _back_end() as back_end, running(tmp_path_factory.mktemp("site"), **back_end, **ENVIRON) as running_site:
+    with back_end() as given, running(tmp_path_factory.mktemp("site"), **given, **ENVIRON) as running_site:
         running_site.make_key()
         yield running_site
 
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def own_site(tmp_path: Path) -> Iterator[Site]:
     """A platform that this test may kill."""
-    with _back_end() as back_end, running(tmp_path, **back_end, **ENVIRON, **IMPATIENT) as running_site:
+    with back_end() as given, running(tmp_path, **given, **ENVIRON, **IMPATIENT) as running_site:
         running_site.make_key()
         yield running_site
 

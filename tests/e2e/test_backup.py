@@ -11,7 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from mutirao.archive import reading
-from tests.e2e.conftest import ENVIRON, _back_end
+from tests.e2e.conftest import ENVIRON, back_end
 from tests.parts.authenticator import code_of
 from tests.site import Site, running
 
@@ -87,7 +87,7 @@ def test_tasks_conversations_keys_and_tokens_go_on_on_another_machine(tmp_path: 
     file = tmp_path / "backup.zip"
     sealing = Fernet.generate_key().decode()
     environ = ENVIRON | {"MUTIRAO_ADMIN_PASSWORD": ADMIN["password"], "MUTIRAO_ENCRYPTION_KEYS": sealing}
-    with _back_end() as old_end, running(tmp_path / "old", **old_end, **environ) as old:
+    with back_end() as old_end, running(tmp_path / "old", **old_end, **environ) as old:
         old.make_key()
         tokens = old.request("POST", "/api/v1/auth/token", ADMIN)[1]
         conversation = old.request("POST", "/api/v1/conversations", {"agent": "echo"})[1]
@@ -101,7 +101,7 @@ def test_tasks_conversations_keys_and_tokens_go_on_on_another_machine(tmp_path: 
         assert old.manage("backup", str(file)).returncode == 0
         tasks, said = _ids(old), old.request("GET", messages)[1]["results"]
         log = [*old.events(done)]
-    with _back_end() as new_end:
+    with back_end() as new_end:
         database = {name: value for name, value in new_end.items() if name == "DATABASE_URL"}
         restored = Site(tmp_path / "new", database).manage("restore", str(file))
         assert restored.returncode == 0, restored.stderr

@@ -3,135 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import threading
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from mutirao.embedded import free_port
-from tests.site import ROOT, Site, base_environ, running
-from tests.telemetry.ingest import ingest
+from tests.benchmarks.counting import count
+from tests.e2e.conftest import ENVIRON, IMPATIENT, back_end
+from tests.pairs import metrics_of, second_pair, total
+from tests.site import Site, running
+from tests.telemetry.ingest import Ingest, ingest
 
-TASKS = "/api/v1/tasks"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
-FULL_SIZE = os.environ.get("MUTIRAO_FULL_SIZE") == "1"
-# The issue's figures are ten times these; `MUTIRAO_FULL_SIZE=1` sends those.
-REQUESTS, SUBMITTED = (1_000, 200) if FULL_SIZE else (100, 20)
 
 
-def metrics_of(site: Site) -> dict[tuple[str, ...], float]:
-    """(sample, label values in the order of their names) → value."""
-    status, text = site.request("GET", "/metrics")
-    assert status == 200, text
-    found: dict[tuple[str, ...], float] = defaultdict(float)
-    for family in text_string_to_metric_families(text.decode() if isinstance(text, bytes) else text):
-        for sample in family.samples:
-            found[(sample.name, *(value for _, value in sorted(sample.labels.items())))] += sample.value
-    return found
-
-
-def total(found: Mapping[tuple[str, ...], float], name: str, *values: str) -> int:
-    """The sum of a sample over all label sets that contain these values."""
-    return int(sum(value for key, value in found.items() if key[0] == name and set(values) <= set(key[1:])))
-
-
-@contextmanager
-def second_pair(site: Site) -> Iterator[Site]:
-    """One more web and one more worker process on the same platform; gives a site that talks to that web."""
-    port = free_port()
-    environ = base_environ(site.home, **site.environ)
-    commands = [
-        ["uvicorn", "mutirao.asgi:application", "--port", str(port), "--no-access-log", "--log-level", "warning"],
-        ["celery", "-A", "mutirao", "worker", "--pool", "threads", "--concurrency", "4", "--without-gossip",
-         "--without-mingle", "--loglevel", "WARNING", "--queues", _queues(site), "--hostname", "second@%h"],
-    ]  # fmt: skip
-    log = (site.home / "second.log").open("w")
-    started = [
-        subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environ, stdout=log, stderr=log)
-        for command in commands
-    ]
-    other = Site(site.home, site.environ, port=port, key=site.key)
-    try:
-        site.wait(other.is_ready, within=60)
-        site.wait(lambda: total(metrics_of(site), "mutirao_worker_up") == 2, within=60)
-        yield other
-    finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            process.wait(timeout=30)
-        log.close()
-
-
-def _queues(site: Site) -> str:
-    prefix = site.environ.get("MUTIRAO_QUEUE_PREFIX", "")
-    return ",".join(f"{prefix}{name}" for name in ("interactive", "background"))
-
-
-def _send(site: Site, count: int, statuses: list[int], make: Any) -> None:
-    connection = site.connect()
-    for number in range(count):
-        response = site.send(connection, *make(number))
-        response.read()
-        statuses.append(response.status)
-    connection.close()
-
-
-@pytest.mark.timeout(600)
 @pytest.mark.queueing
 def test_the_metrics_of_two_webs_and_two_workers_are_exactly_what_was_sent(own_site: Site) -> None:
     with second_pair(own_site) as other:
-        before = after = metrics_of(own_site)
-        statuses: list[int] = []
-
-        def reads(_number: int) -> tuple[Any, ...]:
-            return ("GET", "/api/v1/me")
-
-        def submits(number: int) -> tuple[Any, ...]:
-            return ("POST", TASKS, {"agent": "one-node", "input": {"value": number}})
-
-        plan = [(site, count // 4, make) for site in (own_site, other) for _ in range(2)
-                for count, make in ((REQUESTS - SUBMITTED, reads), (SUBMITTED, submits))]  # fmt: skip
-        threads = [threading.Thread(target=_send, args=(site, count, statuses, make)) for site, count, make in plan]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert Counter(statuses) == {200: REQUESTS - SUBMITTED, 202: SUBMITTED}
-
-        def grown(name: str, *values: str) -> int:
-            return total(after, name, *values) - total(before, name, *values)
-
-        def all_done() -> bool:
-            nonlocal after
-            after = metrics_of(other)
-            return grown("mutirao_tasks_finished_total") == SUBMITTED
-
-        own_site.wait(all_done, within=120)
-        routes = ("api/v1/me", "api/v1/tasks")
-        assert sum(grown("mutirao_requests_total", route) for route in routes) == REQUESTS
-        assert sum(grown("mutirao_request_seconds_count", route) for route in routes) == REQUESTS
-        assert grown("mutirao_requests_total", "POST", "202") == SUBMITTED
-        assert grown("mutirao_tasks_submitted_total", "one-node") == SUBMITTED
-        assert grown("mutirao_tasks_started_total", "one-node") == SUBMITTED
-        assert grown("mutirao_tasks_finished_total", "one-node", "succeeded") == SUBMITTED
-        assert grown("mutirao_attempt_seconds_count", "one-node", "succeeded") == SUBMITTED
-        assert total(after, "mutirao_attempts_running") == 0
-        assert total(after, "mutirao_queue_depth") == 0
-        assert total(after, "mutirao_worker_up") == 2
-        # Whichever process is asked, the answer is the same.
-        assert total(metrics_of(own_site), "mutirao_tasks_finished_total") == total(
-            after, "mutirao_tasks_finished_total"
-        )
+        # `make bench` sends ten times as much.
+        counts = count(own_site, other, requests=100, submitted=20)
+    assert [each for each in counts if each.counted != each.done] == []
     # More than one process has counted.
     assert len([*(own_site.home / "run" / "metrics").glob("counter_*.db")]) >= 4
 
@@ -139,9 +36,9 @@ def test_the_metrics_of_two_webs_and_two_workers_are_exactly_what_was_sent(own_s
 def _json_lines(site: Site) -> list[dict[str, Any]]:
     found = []
     for line in site.lines:
-        _, _, text = line.partition("| ")
+        name, _, text = line.partition("| ")
         if text.startswith("{"):
-            found.append(json.loads(text))
+            found.append({"from": name.strip(), **json.loads(text)})
     return found
 
 
@@ -156,70 +53,184 @@ def _spans(site: Site, trace_id: str) -> list[dict[str, Any]]:
     return list(json.loads(ran.stdout.strip().splitlines()[-1]))
 
 
+PASSWORD = "the-password-of-this-test-1"
+SAID_IN_CHAT = "Onde está a minha encomenda?"
+REQUEST_ID = "a-request-of-this-test"
+STORY = f"""
+import json
+from agents.tasks.models import Task
+from telemetry.models import Span
+task = Task.objects.get(trace_id="{TRACE}")
+spans = Span.objects.filter(trace_id="{TRACE}").order_by("started_at", "id")
+print(json.dumps({{
+    "task": {{"task_id": str(task.pk), "trace_id": task.trace_id, "request_id": task.request_id,
+             "user_id": str(task.owner_id), "agent": task.agent_version.agent.slug, "status": task.status}},
+    "attempts": [[each.fence, each.outcome, each.error_type] for each in task.attempts.order_by("fence")],
+    "spans": [*spans.values("kind", "name", "status", "span_id", "parent_id", "attributes")],
+    "of_the_task": spans.filter(task_id=task.pk).count(),
+}}))
+"""
+
+
+def _story(site: Site) -> dict[str, Any]:
+    """What the database has of it."""
+    ran = site.manage("shell", "--no-imports", "-c", STORY)
+    assert ran.returncode == 0, ran.stderr
+    return dict(json.loads(ran.stdout.strip().splitlines()[-1]))
+
+
+@contextmanager
+def _storyteller(tmp_path: Path, sentry: Ingest, langsmith: Ingest) -> Iterator[Site]:
+    """A platform with LangSmith and Sentry switched on by their variables, and an agent whose run has a middle."""
+    more = {
+        "MUTIRAO_APPS": "tests.telemetry.story", "MUTIRAO_ADMIN_PASSWORD": PASSWORD, "SENTRY_DSN": sentry.dsn,
+        "LANGSMITH_TRACING": "true", "LANGSMITH_API_KEY": "lsv2_pt_of_this_test_0000",
+        "LANGSMITH_ENDPOINT": langsmith.url,
+    }  # fmt: skip
+    with back_end() as given, running(tmp_path, **given, **ENVIRON | IMPATIENT | more) as site:
+        site.make_key()
+        yield site
+
+
+@contextmanager
+def _signed_in(site: Site) -> Iterator[httpx.Client]:
+    """Somebody with a browser, who has signed in by the form."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", follow_redirects=True, timeout=30) as client:
+        client.get("/account/login/")
+        form = {"login": "admin", "password": PASSWORD, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        assert client.post("/account/login/", data=form).url.path == "/"
+        yield client
+
+
+def _chat(client: httpx.Client) -> None:
+    """Says it by the form of the chat page, with what a proxy before the platform would add."""
+    form = {"agent": "storyteller", "text": SAID_IN_CHAT, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "X-Request-ID": REQUEST_ID}
+    sent = client.post("/chat/", data=form, headers=headers, follow_redirects=False)
+    assert sent.status_code == 302, sent.text
+
+
+def _roots(langsmith: Ingest) -> dict[str, dict[str, Any]]:
+    """Attempt → what LangSmith has of it."""
+    runs = langsmith.runs().values()
+    return {run["extra"]["metadata"]["attempt"]: run for run in runs if run and not run.get("parent_run_id")}
+
+
 @pytest.mark.queueing
-def test_one_chat_message_is_one_story_from_the_callers_trace_to_the_model(own_site: Site) -> None:
-    conversation = own_site.request("POST", "/api/v1/conversations", {"agent": "echo"})[1]
-    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "X_Request_ID": "a-request-of-this-test", "Prefer": "wait=30"}
-    path = f"/api/v1/conversations/{conversation['id']}/messages"
-    status, posted = own_site.request("POST", path, {"text": "bom dia"}, **headers)
-    task = posted["task"]
-    assert (status, task["status"]) == (200, "succeeded")
+def test_a_chat_message_whose_worker_is_killed_is_one_story_everywhere(tmp_path: Path) -> None:
+    with (
+        ingest() as sentry,
+        ingest() as langsmith,
+        _storyteller(tmp_path, sentry, langsmith) as site,
+        _signed_in(site) as client,
+    ):
+        _chat(client)
+        (task,) = site.request("GET", "/api/v1/tasks")[1]["results"]
+        page, in_admin = f"/tasks/{task['id']}/", f"/admin/agents_tasks/task/{task['id']}/change/"
+        # Spans are written about once a second, and LangSmith is told by a thread of its own.
+        site.wait(lambda: "wf-piece-model" in client.get(page).text and "1" in _roots(langsmith))
+        site.wait(lambda: _saying(site, "in_the_middle"))
+        site.child("worker").send_signal(signal.SIGKILL)
+        site.wait(lambda: len(_saying(site, "in_the_middle")) == 2, within=60)
+        (site.home / "gate-story").touch()
+        site.wait(lambda: _saying(site, "attempt_ended") and sentry.events())
+        site.wait(lambda: "end_time" in _roots(langsmith).get("2", {}))
+        site.wait(lambda: client.get(page).text.count("wf-piece-step") == 3)
+        pages = [client.get(page), client.get(in_admin)]
+        figures = metrics_of(site)
+        story = _story(site)
+        task = site.request("GET", f"/api/v1/tasks/{task['id']}")[1]
+        me = site.request("GET", "/api/v1/me")[1]["id"]
 
-    spans = own_site.wait(lambda: (found := _spans(own_site, TRACE)) and len(found) >= 4 and found)
-    by_kind = {span["kind"]: span for span in spans}
-    assert [span["kind"] for span in spans] == ["request", "task", "step", "model"]
-    assert by_kind["request"]["parent_id"] == CALLER
-    assert by_kind["task"]["parent_id"] == by_kind["request"]["span_id"]
-    assert by_kind["step"]["parent_id"] == by_kind["task"]["span_id"]
-    assert by_kind["model"]["parent_id"] == by_kind["step"]["span_id"]
+    ids = {name: value for name, value in story["task"].items() if name != "status"}
+    assert ids == {
+        "task_id": task["id"], "trace_id": TRACE, "request_id": REQUEST_ID, "user_id": me, "agent": "storyteller",
+    }  # fmt: skip
+    assert (story["task"]["status"], task["status"]) == ("succeeded", "succeeded")
+    assert task["result"]["text"] == SAID_IN_CHAT
+    assert story["attempts"] == [[1, "crashed", "WorkerLost"], [2, "succeeded", ""]]
+    _spans_are_one_tree(story)
+    _lines_are_of(site, ids)
+    _figures_add_up(figures)
+    _told_outside(ids, sentry, langsmith)
+    for each in pages:
+        _page_shows_two_attempts(each)
 
-    lines = [line for line in _json_lines(own_site) if line.get("trace_id") == TRACE]
-    assert [line["event"] for line in lines if line["event"] != "request_answered"] == [
-        "attempt_started", "attempt_ended",
+
+def _saying(site: Site, event: str) -> list[dict[str, Any]]:
+    """The log lines of this event."""
+    return [line for line in _json_lines(site) if line["event"] == event]
+
+
+def _kinds(story: dict[str, Any]) -> list[str]:
+    return [span["kind"] for span in story["spans"]]
+
+
+def _spans_are_one_tree(story: dict[str, Any]) -> None:
+    """The caller's span, the request, two attempts below it, and in each what it did."""
+    spans = {kind: [span for span in story["spans"] if span["kind"] == kind] for kind in _kinds(story)}
+    (request,), attempts = spans["request"], spans["task"]
+    assert request["parent_id"] == CALLER
+    assert [(span["attributes"]["attempt"], span["status"]) for span in attempts] == [(1, "error"), (2, "ok")]
+    assert attempts[0]["attributes"]["error"] == "WorkerLost"
+    assert {span["parent_id"] for span in attempts} == {request["span_id"]}
+    steps = [(span["name"], span["parent_id"]) for span in spans["step"]]
+    first, second = (span["span_id"] for span in attempts)
+    # What was complete before the kill is not done again; what was in the air left with its worker.
+    assert steps == [("ask", first), ("wait", second), ("conclude", second)]
+    assert [span["parent_id"] for span in spans["model"]] == [spans["step"][0]["span_id"]]
+    assert story["of_the_task"] == len(story["spans"]) - 1
+
+
+def _lines_are_of(site: Site, ids: dict[str, str]) -> None:
+    """Every line of this story, of web and worker, has its ids."""
+    named = ("trace_id", "request_id", "user_id")
+    lines = [line for line in _json_lines(site) if line.get("trace_id") == TRACE]
+    assert [{name: line[name] for name in named} for line in lines] == [{name: ids[name] for name in named}] * len(
+        lines
+    )
+    of_web = [line for line in lines if line["from"] == "web"]
+    assert [(line["event"], line["route"], line["status"]) for line in of_web] == [("request_answered", "chat/", 302)]
+    of_worker = [line for line in lines if line["from"] == "worker"]
+    assert [line["event"] for line in of_worker] == [
+        "attempt_started", "in_the_middle", "attempt_started", "in_the_middle", "attempt_ended",
     ]  # fmt: skip
-    assert {line["request_id"] for line in lines} == {"a-request-of-this-test"}
-    assert {line["task_id"] for line in lines if line["event"].startswith("attempt")} == {task["id"]}
-    me = own_site.request("GET", "/api/v1/me")[1]["id"]
-    assert {line["user_id"] for line in lines} == {me}
-    answered = next(line for line in lines if line["event"] == "request_answered")
-    assert (answered["status"], answered["route"]) == (200, "api/v1/conversations/<uuid:pk>/messages")
-
-    figures = metrics_of(own_site)
-    assert total(figures, "mutirao_tasks_finished_total", "echo", "succeeded") == 1
-    assert total(figures, "mutirao_model_calls_total", "scripted", "echo", "succeeded") == 1
-    assert total(figures, "mutirao_model_tokens_total", "output") == 2
+    assert {(line["task_id"], line["agent"]) for line in of_worker} == {(ids["task_id"], ids["agent"])}
+    assert [line["attempt"] for line in of_worker if line["event"] == "attempt_started"] == [1, 2]
 
 
-@pytest.mark.queueing
-def test_a_killed_worker_leaves_two_attempts_in_one_story(own_site: Site) -> None:
-    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
-    body = {"agent": "traveller", "input": {"name": "story", "steps": []}}
-    status, task = own_site.request("POST", TASKS, body, **headers)
-    assert status == 202
-    diary = own_site.home / "journey-story.txt"
-    own_site.wait(lambda: diary.exists() and diary.read_text().splitlines()[-1] == "middle")
-    own_site.child("worker").kill()
-    own_site.wait(lambda: diary.read_text().splitlines().count("middle") == 2, within=60)
-    (own_site.home / "gate-story").touch()
-
-    def attempts() -> list[dict[str, Any]]:
-        return [span for span in _spans(own_site, TRACE) if span["kind"] == "task"]
-
-    found = own_site.wait(lambda: len(tried := attempts()) == 2 and tried, within=60)
-    assert [(span["attributes"]["attempt"], span["status"]) for span in found] == [(1, "error"), (2, "ok")]
-    assert found[0]["attributes"]["error"] == "WorkerLost"
-    request = next(span for span in _spans(own_site, TRACE) if span["kind"] == "request")
-    assert {span["parent_id"] for span in found} == {request["span_id"]}
-    begun = [line for line in _json_lines(own_site) if line["event"] == "attempt_started"]
-    assert [(line["attempt"], line["task_id"], line["trace_id"]) for line in begun] == [
-        (1, task["id"], TRACE), (2, task["id"], TRACE),
-    ]  # fmt: skip
-    figures = metrics_of(own_site)
+def _figures_add_up(figures: dict[tuple[str, ...], float]) -> None:
+    """Metrics carry no ids; their labels say which agent, and how it ended."""
+    assert total(figures, "mutirao_requests_total", "POST", "chat/", "302") == 1
+    assert total(figures, "mutirao_tasks_submitted_total", "storyteller") == 1
+    assert total(figures, "mutirao_tasks_started_total", "storyteller") == 2
     assert total(figures, "mutirao_leases_lost_total", "sweeper") == 1
-    assert total(figures, "mutirao_tasks_started_total", "traveller") == 2
-    assert total(figures, "mutirao_tasks_finished_total", "traveller", "succeeded") == 1
+    assert total(figures, "mutirao_tasks_finished_total", "storyteller", "succeeded") == 1
+    assert total(figures, "mutirao_tasks_finished_total") == 1
+    assert total(figures, "mutirao_model_calls_total", "scripted", "echo", "succeeded") == 1
     # The dead worker's gauge went with it.
     assert total(figures, "mutirao_attempts_running") == 0
+
+
+def _told_outside(ids: dict[str, str], sentry: Ingest, langsmith: Ingest) -> None:
+    """LangSmith has both attempts, the second one to its end; Sentry what went wrong on the way."""
+    (event,) = sentry.events()
+    assert event["exception"]["values"][-1]["type"] == "Unreadable"
+    assert {name: event["tags"][name] for name in ids} == ids
+    roots = _roots(langsmith)
+    assert [(attempt, "end_time" in run) for attempt, run in sorted(roots.items())] == [("1", False), ("2", True)]
+    for run in langsmith.runs().values():
+        assert {name: run["extra"]["metadata"][name] for name in ids} == ids
+
+
+def _page_shows_two_attempts(page: httpx.Response) -> None:
+    """One waterfall with both, and why there are two."""
+    assert page.status_code == 200
+    assert page.text.count("wf-piece-task") == 2
+    assert page.text.count("wf-piece-error") == 1
+    assert "WorkerLost" in page.text
+    assert REQUEST_ID in page.text
+    assert TRACE in page.text
 
 
 # Ten secrets as they stand in real texts; what is between the marks may be nowhere outside the platform.

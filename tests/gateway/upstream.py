@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,12 +14,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """What one request gets: an error `status`, or `pieces` as SSE; `breaks` ends the stream without its end."""
+    """What one request gets after `delay` seconds: an error `status`, or `pieces` as SSE; `breaks` ends the stream
+    without its end.
+    """
 
     status: int = 200
     pieces: tuple[str, ...] = ("Good", " day")
     headers: dict[str, str] = field(default_factory=dict)
     breaks: bool = False
+    delay: float = 0.0
 
 
 class Upstream:
@@ -42,6 +46,7 @@ def upstream(*answers: Answer) -> Iterator[Upstream]:
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             answer = script.next(json.loads(self.rfile.read(length)))
+            time.sleep(answer.delay)
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -64,7 +69,11 @@ def upstream(*answers: Answer) -> Iterator[Upstream]:
 
         def log_message(self, *_: Any) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        # Many callers may come at the same moment.
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     script.url = f"http://127.0.0.1:{server.server_port}/v1"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

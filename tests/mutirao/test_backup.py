@@ -23,6 +23,7 @@ from agents.definitions.services import create_agent
 from agents.memory.models import Message
 from agents.memory.services import post_message, start_conversation
 from agents.runtime.models import Checkpoint
+from agents.schedules.services import create_schedule, run_now
 from agents.tasks.models import Task
 from agents.tasks.services import submit
 from mutirao.archive import NotABackup, reading, writing
@@ -41,13 +42,18 @@ SOMETHING = "uma mão lava a outra"
 
 @pytest.fixture
 def full(member: User) -> User:
-    """A database with something of every kind in it: roles, a key, an agent, a conversation, a task, bytes."""
+    """A database with something of every kind in it: roles, a key, an agent, a conversation, a task, a schedule
+    that has run, bytes."""
     ensure_roles()
     issue_api_key(owner=member, name="laptop", actor=SYSTEM)
     agent = create_agent(slug="helper", system_prompt=SOMETHING)
     conversation = start_conversation(owner=member, agent=agent, title=SOMETHING)
     post_message(conversation=conversation, text=SOMETHING, owner=member)
     submit(owner=member, agent=agent, input={"messages": [{"role": "user", "content": SOMETHING}]})
+    schedule = create_schedule(
+        owner=member, actor=SYSTEM, name=SOMETHING, agent="helper", input=SOMETHING, cron="0 8 * * 1-5"
+    )
+    run_now(schedule=schedule, actor=SYSTEM)
     Checkpoint.objects.create(
         thread_id="x", checkpoint_id="1", encoding="bytes", state=b"\x00\xff", metadata={"a": None}
     )
@@ -108,7 +114,8 @@ def test_a_restored_installation_has_the_same_rows_to_the_microsecond(
     before, after = _parts(backup), _parts(again)
     assert before.keys() == after.keys()
     assert {name: rows for name, rows in after.items() if rows != before[name]} == {}
-    assert len(before["tables/agents_tasks.task.jsonl"]) == 2
+    counts = {name: len(before[f"tables/agents_{name}.jsonl"]) for name in ("tasks.task", "schedules.scheduledrun")}
+    assert counts == {"tasks.task": 3, "schedules.scheduledrun": 1}
 
 
 def test_the_secrets_come_along_and_only_their_owner_reads_them(backup: Path, machine: Manage, tmp_path: Path) -> None:

@@ -113,7 +113,10 @@ def test_nothing_is_half_applied(file: Path) -> None:
     [
         ("agents: {}", "The file does not begin with “mutirao: 1”."),
         ("mutirao: 1\nagents: [", "Line 2 is not YAML."),
-        ("mutirao: 1\nagnts: {}", "“agnts” is nothing that can be applied: roles, agents, queues, concurrency."),
+        (
+            "mutirao: 1\nagnts: {}",
+            "“agnts” is nothing that can be applied: roles, agents, queues, concurrency, schedules.",
+        ),
         ("mutirao: 1\nagents: []", "“agents” has to be a mapping of names to fields."),
         ("mutirao: 1\nagents: {a: 1}", "“agents.a” has to be a mapping of names to fields."),
         ("mutirao: 1\nroles: {a: {rights: []}}", "“roles.a.rights” is not a known field; known are: permissions."),

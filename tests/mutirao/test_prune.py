@@ -142,5 +142,9 @@ def test_days_without_a_kind_are_refused(db: None) -> None:
 
 def test_there_is_no_rule_for_audit_events(db: None) -> None:
     kinds = {rule.name for rule in rules()}
-    assert kinds == {"tasks", "celery-results", "spans", "model-calls", "conversations", "sessions", "refresh-tokens"}
+    assert kinds == {
+        "tasks", "scheduled-runs", "celery-results", "spans", "model-calls", "conversations", "sessions",
+        "refresh-tokens",
+        "webhook-deliveries",
+    }  # fmt: skip
     assert all(rule.old(timezone.now()).model is not AuditEvent for rule in rules())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from operator import add
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
+from django.contrib.auth import get_user_model
 from langgraph.graph import END, START, StateGraph
 
 from agents.definitions import AgentDefinition, register
@@ -103,3 +105,28 @@ class Slow(AgentDefinition):
 
     slug = "slow"
     model = "scripted:slow"
+
+
+class Counts(TypedDict):
+    found: Annotated[list[int], add]
+
+
+def count_people(state: Counts) -> Counts:
+    """Asks the database from one of LangGraph's threads, and then takes its time."""
+    count = get_user_model().objects.count()
+    time.sleep(0.2)
+    return {"found": [count - len(state["found"])]}
+
+
+@register
+class SideBySide(AgentDefinition):
+    """Eight nodes at the same time, each with a question to the database."""
+
+    slug = "side-by-side"
+
+    def graph(self, context: Any) -> StateGraph[Counts]:
+        graph: StateGraph[Counts] = StateGraph(Counts)
+        for number in range(8):
+            graph.add_node(f"count-{number}", count_people)
+            graph.add_edge(START, f"count-{number}").add_edge(f"count-{number}", END)
+        return graph

@@ -59,6 +59,8 @@ def _pictures(site: Site, browser: Browser, looks: Sequence[str], to: Path, pass
 def _take(page: Page, address: str, folder: Path) -> Path:
     page.goto(address)
     page.wait_for_load_state("load")
+    if address == "/api/v1/docs":
+        page.locator(".swagger-ui .info").wait_for()
     name = re.sub(r"[0-9a-f-]{36}", "one", address).strip("/").replace("/", "-").replace("?", "-") or "overview"
     file = folder / f"{name}.png"
     page.screenshot(path=file, full_page=True)

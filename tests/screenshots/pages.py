@@ -15,10 +15,13 @@ PAGES = (
     "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
     "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/",
     "/tasks/{approval}/", "/tasks/{input}/", "/tasks/{review}/", "/tasks/{review}/review/", "/approvals/",
-    "/approvals/{word}/", "/admin/agents_tools/approval/{word}/change/", "/tasks/{failed}/retry/",
-    "/operations/", "/keys/", "/keys/new/", "/settings/",
+    "/approvals/{word}/", "/admin/agents_tools/approval/{word}/change/", "/tasks/{failed}/retry/", "/operations/",
+    "/schedules/", "/schedules/new/", "/schedules/{schedule}/", "/schedules/{schedule}/edit/",
+    "/schedules/{schedule}/delete/", "/webhooks/", "/webhooks/new/", "/webhooks/{endpoint}/",
+    "/webhooks/{endpoint}/rotate/", "/webhooks/deliveries/{delivery}/", "/keys/", "/keys/new/", "/settings/",
     "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/",
-    "/nowhere/", "/api/v1/docs",
+    "/admin/agents_schedules/schedule/", "/admin/agents_schedules/schedule/{schedule}/change/",
+    "/admin/agents_webhooks/delivery/", "/nowhere/", "/api/v1/docs",
 )  # fmt: skip
 
 
@@ -42,7 +45,8 @@ def sign_in(page: Page, name: str, password: str) -> None:
 
 
 def names_of(site: Site) -> dict[str, str]:
-    """What stands for the names in the addresses: a task in each of some states, a conversation of Ana's."""
+    """What stands for the names in the addresses: a task in each of some states, a conversation and a
+    schedule of Ana's."""
     states = ("failed", "succeeded", "running")
     found = {
         state: site.request("GET", f"/api/v1/tasks?status={state}&page_size=1")[1]["results"][0]["id"]
@@ -54,4 +58,9 @@ def names_of(site: Site) -> dict[str, str]:
     site.make_key("ana")
     ana = site.request("GET", "/api/v1/me")[1]["id"]
     conversations = site.request("GET", "/api/v1/conversations?search=parcel")[1]["results"]
-    return found | {"conversation": next(each["id"] for each in conversations if each["owner"] == ana)}
+    return found | {
+        "schedule": site.request("GET", "/api/v1/schedules?search=Morning")[1]["results"][0]["id"],
+        "conversation": next(each["id"] for each in conversations if each["owner"] == ana),
+        "endpoint": site.request("GET", "/api/v1/webhooks")[1]["results"][0]["id"],
+        "delivery": site.request("GET", "/api/v1/webhooks/deliveries?state=failed")[1]["results"][0]["id"],
+    }

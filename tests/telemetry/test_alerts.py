@@ -8,18 +8,20 @@ from pathlib import Path
 import yaml
 from prometheus_client import REGISTRY
 
+from agents.webhooks import measuring as webhooks
 from mutirao import measures
 from telemetry import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = yaml.safe_load((ROOT / "telemetry" / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
+OF_THE_SYSTEM = (measures.queues, measures.schedules, measures.leases, measures.workers, webhooks.waiting)
 GUIDE = (ROOT / "docs" / "on-call.md").read_text()
 
 
 def _names() -> set[str]:
     """Every sample's name that /metrics can show."""
     families = {family.name for family in REGISTRY.collect() if family.name.startswith("mutirao_")}
-    own = {family.name for collect in (measures.queues, measures.leases, measures.workers) for family in collect()}
+    own = {family.name for collect in OF_THE_SYSTEM for family in collect()}
     suffixes = ("", "_total", "_bucket", "_count", "_sum")
     return {f"{name}{suffix}" for name in families | own | {"mutirao_system_answered"} for suffix in suffixes}
 
@@ -43,5 +45,5 @@ def test_every_alert_has_a_severity_a_summary_and_a_line_in_the_guide() -> None:
 
 def test_every_metric_is_explained(db: None) -> None:
     names = {family.name for family in REGISTRY.collect() if family.name.startswith("mutirao_")}
-    own = {family.name for collect in (measures.queues, measures.leases, measures.workers) for family in collect()}
+    own = {family.name for collect in OF_THE_SYSTEM for family in collect()}
     assert {name for name in names | own if name not in GUIDE} == set()

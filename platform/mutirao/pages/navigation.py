@@ -39,7 +39,9 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         _item(request, _("Chat"), "pages:chat", "chat"),
         _item(request, _("Agents"), "pages:agents", "agent"),
         _item(request, _("Tasks"), "pages:tasks", "task"),
+        _item(request, _("Schedules"), "pages:schedules", "clock"),
         _item(request, _("My keys"), "pages:keys", "key"),
+        _item(request, _("Webhooks"), "pages:webhooks", "webhook"),
     ]
     if may_decide(user):
         waiting = Approval.objects.pending()[:MOST_COUNTED].count()

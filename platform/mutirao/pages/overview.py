@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, F, Max, QuerySet, Sum
-from django.db.models.functions import TruncHour
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.timezone import localtime, now
@@ -19,6 +17,7 @@ from django.utils.timezone import localtime, now
 from accounts.models import User
 from agents.tasks.models import Status, Task
 from agents.worker.models import WorkerProcess
+from foundation.intervals import counts_between
 from mutirao.pages.charts import Bar, bars
 
 HOURS = 24
@@ -60,35 +59,22 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def day_of(tasks: QuerySet[Task]) -> Day:
-    """One query: what was accepted in each of the last 24 hours, by status, and what it spent."""
+    """What was accepted in the last 24 hours, by status and by hour, and what it spent. Indexes alone answer all but
+    the last question.
+    """
     this_hour = localtime().replace(minute=0, second=0, microsecond=0)
-    first = this_hour - timedelta(hours=HOURS - 1)
-    found = (
-        tasks.filter(created_at__gte=first)
-        .order_by()
-        .annotate(hour=TruncHour("created_at"))
-        .values("hour", "status")
-        .annotate(count=Count("pk"), used=Sum(F("input_tokens") + F("output_tokens")), spent=Sum("cost"))
-    )
-    rows = [*found]
-    counts: Counter[str] = Counter()
-    for row in rows:
-        counts[row["status"]] += row["count"]
+    edges = [this_hour - timedelta(hours=HOURS - 1 - number) for number in range(HOURS + 1)]
+    lately = tasks.filter(created_at__gte=edges[0]).order_by()
+    # Every status, said aloud: that leads SQLite to the index of status and time.
+    by_status = lately.filter(status__in=Status.values).values_list("status").annotate(count=Count("pk"))
+    spent = lately.aggregate(tokens=Sum(F("input_tokens") + F("output_tokens")), cost=Sum("cost"))
+    totals, failed = counts_between("created_at", edges, tasks, tasks.filter(status=Status.FAILED))
     return Day(
-        counts=dict(counts),
-        tokens=sum(row["used"] or 0 for row in rows),
-        cost=sum((row["spent"] or Decimal(0) for row in rows), Decimal(0)),
-        hours=[*_hours(rows, first)],
+        counts=dict(by_status),
+        tokens=spent["tokens"] or 0,
+        cost=spent["cost"] or Decimal(0),
+        hours=[Bar(f"{at:%H:%M}", total, bad) for at, total, bad in zip(edges, totals, failed, strict=False)],
     )
-
-
-def _hours(rows: Sequence[Mapping[str, Any]], first: datetime) -> Iterable[Bar]:
-    for offset in range(HOURS):
-        hour = first + timedelta(hours=offset)
-        of_hour = [row for row in rows if row["hour"] == hour]
-        total = sum(row["count"] for row in of_hour)
-        failed = sum(row["count"] for row in of_hour if row["status"] == Status.FAILED)
-        yield Bar(label=f"{hour:%H:%M}", total=total, bad=failed)
 
 
 def failures_of(tasks: QuerySet[Task]) -> list[dict[str, Any]]:

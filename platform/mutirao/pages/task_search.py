@@ -14,8 +14,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from agents.definitions.models import Agent, AgentVersion
+from agents.definitions.models import Agent
 from agents.tasks.models import Status, Task
+from agents.tasks.querysets import TaskQuerySet
 
 ROWS = 30
 
@@ -30,7 +31,7 @@ class TaskSearch(forms.Form):
     def __init__(self, data: Mapping[str, Any], *, user: User) -> None:
         super().__init__(data)
         self.fields["q"].widget.attrs |= {
-            "type": "search", "placeholder": _("Id, request id, trace or idempotency key"),
+            "type": "search", "placeholder": _("Id, request, trace or key"),
         }  # fmt: skip
         slugs = _agents_of(user)
         self._choices("status", [("", _("any")), *Status.choices])
@@ -45,17 +46,15 @@ class TaskSearch(forms.Form):
         """Whether something is left out."""
         return any(self._given().values())
 
-    def applied_to(self, tasks: QuerySet[Task]) -> QuerySet[Task]:
+    def applied_to(self, tasks: TaskQuerySet) -> TaskQuerySet:
         """The tasks that were asked for."""
         given = self._given()
         if given["q"]:
-            tasks = tasks.filter(_named(given["q"]))
+            tasks = tasks.named(given["q"])
         if given["status"]:
             tasks = tasks.filter(status=given["status"])
         if given["agent"]:
-            # A list of ids, because with a join the order would not come from an index.
-            versions = AgentVersion.objects.filter(agent__slug=given["agent"]).values("pk")
-            tasks = tasks.filter(agent_version__in=[*versions.values_list("pk", flat=True)])
+            tasks = tasks.of_agent(given["agent"])
         return tasks
 
     def address(self, **more: str) -> str:
@@ -72,15 +71,6 @@ class TaskSearch(forms.Form):
 def _agents_of(user: User) -> list[str]:
     agents = Agent.objects.all() if user.has_perm("agents_tasks.view_task") else Agent.objects.usable_by(user)
     return [*agents.order_by("slug").values_list("slug", flat=True)[:200]]
-
-
-def _named(text: str) -> Q:
-    """Exactly: a part of an id would read the whole table."""
-    wanted = Q(request_id=text) | Q(trace_id=text) | Q(idempotency_key=text)
-    try:
-        return wanted | Q(pk=uuid.UUID(text))
-    except ValueError:
-        return wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from mutirao.pages import agents, approvals, operations, overview, tasks, waiting
+from mutirao.pages import agents, approvals, operations, overview, schedules, tasks, waiting
 
 app_name = "pages"
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
     path("", include("mutirao.pages.account.urls")),
+    path("webhooks/", include("mutirao.pages.webhooks.urls")),
     path("chat/", include("mutirao.pages.chat.urls")),
     path("agents/", agents.agent_list, name="agents"),
     path("agents/<slug:slug>/", agents.agent_page, name="agent"),
@@ -23,4 +24,12 @@ urlpatterns = [
     path("tasks/<uuid:pk>/review/", waiting.review, name="task-review"),
     path("tasks/<uuid:pk>/calls/<uuid:call>/", waiting.call_review, name="task-call"),
     path("tasks/<uuid:pk>/<str:verb>/", tasks.task_verb, name="task-verb"),
+    path("schedules/", schedules.schedule_list, name="schedules"),
+    path("schedules/new/", schedules.schedule_new, name="schedule-new"),
+    path("schedules/preview/", schedules.schedule_preview, name="schedule-preview"),
+    path("schedules/<uuid:pk>/", schedules.schedule_page, name="schedule"),
+    path("schedules/<uuid:pk>/edit/", schedules.schedule_edit, name="schedule-edit"),
+    path("schedules/<uuid:pk>/preview/", schedules.schedule_preview, name="schedule-preview-of"),
+    path("schedules/<uuid:pk>/delete/", schedules.schedule_delete, name="schedule-delete"),
+    path("schedules/<uuid:pk>/<str:verb>/", schedules.schedule_verb, name="schedule-verb"),
 ]

@@ -9,6 +9,7 @@ from mutirao.settings.auth import *  # noqa: F403
 from mutirao.settings.celery import *  # noqa: F403
 from mutirao.settings.core import *  # noqa: F403
 from mutirao.settings.database import *  # noqa: F403
+from mutirao.settings.egress import *  # noqa: F403
 from mutirao.settings.langsmith import *  # noqa: F403
 from mutirao.settings.logging import *  # noqa: F403
 from mutirao.settings.mail import *  # noqa: F403
@@ -19,3 +20,4 @@ from mutirao.settings.pruning import *  # noqa: F403
 from mutirao.settings.redis import *  # noqa: F403
 from mutirao.settings.sentry import *  # noqa: F403
 from mutirao.settings.sign_in import *  # noqa: F403
+from mutirao.settings.webhooks import *  # noqa: F403

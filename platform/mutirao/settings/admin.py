@@ -25,6 +25,11 @@ def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
     }
 
 
+def _page(title: Any, icon: str, name: str) -> dict[str, Any]:
+    """A line that leads out of the admin, so it is never where one is."""
+    return {"title": title, "icon": icon, "link": reverse_lazy(name), "active": lambda _request: False}
+
+
 def _group(title: Any, *items: dict[str, Any]) -> dict[str, Any]:
     return {"title": title, "items": list(items)}
 
@@ -46,15 +51,24 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": False,
     "STYLES": [lambda _request: static("mutirao/admin.css")],
+    "SCRIPTS": [lambda _request: static("mutirao/admin.js")],
     "SIDEBAR": {
         "show_search": False,
         "navigation": [
+            _group(
+                _("Pages"),
+                _page(_("Overview"), "home", "pages:overview"),
+                _page(_("Chat"), "chat", "pages:chat"),
+            ),
             _group(
                 _("Work"),
                 _item(_("Tasks"), "task_alt", "agents_tasks.task"),
                 _item(_("Approvals"), "how_to_reg", "agents_tools.approval"),
                 _item(_("Tool calls"), "build", "agents_tools.toolcall"),
+                _item(_("Schedules"), "schedule", "agents_schedules.schedule"),
                 _item(_("Conversations"), "forum", "agents_memory.conversation"),
+                _item(_("Webhook endpoints"), "webhook", "agents_webhooks.endpoint"),
+                _item(_("Webhook deliveries"), "outbox", "agents_webhooks.delivery"),
             ),
             _group(
                 _("Agents"),
@@ -65,7 +79,7 @@ UNFOLD = {
                 _("People"),
                 _item(_("Users"), "person", "accounts.user"),
                 _item(_("Roles"), "groups", "accounts.role"),
-                _item(_("API keys"), "key", "accounts.apikey"),
+                _item(_("Keys for the API"), "key", "accounts.apikey"),
                 _item(_("Refresh tokens"), "badge", "token_blacklist.outstandingtoken"),
             ),
             _group(

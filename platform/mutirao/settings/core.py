@@ -50,6 +50,8 @@ INSTALLED_APPS = [
     "accounts",
     "agents.definitions",
     "agents.tasks",
+    "agents.schedules",
+    "agents.webhooks",
     "agents.gateway",
     "agents.memory",
     "agents.tools",

@@ -39,6 +39,9 @@ def _database(url: str) -> dict[str, Any]:
         # The hot path's statements (foundation.statements) are planned once per connection. 0 for a PgBouncer that
         # knows no prepared statements.
         options["prepare_threshold"] = env.int("DATABASE_PREPARE_THRESHOLD", default=3) or None
+        # Asked whether it lives before it is lent (0.06 ms). Otherwise, after the server was away, every dead one in
+        # the pool fails a request or an attempt, and a task may meet enough of them to have failed.
+        database["CONN_HEALTH_CHECKS"] = True
     return database | {"OPTIONS": options, "CONN_MAX_AGE": 0, "ATOMIC_REQUESTS": False}
 
 

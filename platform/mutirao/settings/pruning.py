@@ -14,3 +14,5 @@ KEEP_CELERY_RESULTS_DAYS: int = env.int("MUTIRAO_KEEP_CELERY_RESULTS_DAYS", defa
 KEEP_CONVERSATIONS_DAYS: int = env.int("MUTIRAO_KEEP_CONVERSATIONS_DAYS", default=0)
 # One of the workers does so once an hour; off for those who would rather run `manage.py prune` themselves.
 PRUNES_ITSELF: bool = env.bool("MUTIRAO_PRUNES_ITSELF", default=True)
+# Webhook deliveries that have come to their end, with the log of their attempts.
+KEEP_WEBHOOK_DELIVERIES_DAYS: int = env.int("MUTIRAO_KEEP_WEBHOOK_DELIVERIES_DAYS", default=30)

@@ -12,7 +12,7 @@ from agents.tasks.models import Task
 from tests.pages.browser.conftest import Visitor
 from tests.pages.conftest import Made
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.every_database]
 
 
 def test_a_task_is_cancelled_and_a_failed_one_retried(visit: Callable[..., Visitor], member: User, made: Made) -> None:

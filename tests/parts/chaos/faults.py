@@ -31,17 +31,13 @@ def install(chosen: str) -> None:
         FAULTS[name](value)
 
 
-def _put(owner: Any, name: str, value: Any) -> None:
-    setattr(owner, name, value)
-
-
 def without_fence(_value: str) -> None:
     """A worker that writes whatever it has computed: no save asks for the fence, no heartbeat hears that a lease is
     lost, and the end of an attempt is written over what others have made of the task meanwhile.
     """
-    from agents.runtime import group_commit
+    from agents.runtime import group_commit  # noqa: F401
     from agents.runtime import storage as checkpoints
-    from agents.tasks import attempts, services, storage
+    from agents.tasks import attempts, storage
     from agents.tasks.data import Claim
     from agents.tasks.models import Task
 
@@ -59,10 +55,10 @@ def without_fence(_value: str) -> None:
     def renew_anyway(claims: Sequence[Claim]) -> attempts.Renewed:
         return attempts.Renewed(frozenset(), frozenset())
 
-    _put(storage, "end_attempt", end_anyway)
-    _put(storage, "append_events", lambda *arguments: append_events(*arguments) or 0)
-    _put(group_commit, "store", lambda rows, *, fence: store(rows, fence=None))
-    _put(services, "renew", renew_anyway)
+    _replace(end_attempt, end_anyway)
+    _replace(append_events, lambda *arguments: append_events(*arguments) or 0)
+    _replace(store, lambda rows, *, fence: store(rows, fence=None))
+    _replace(attempts.renew, renew_anyway)
 
 
 def without_sweeper(_value: str) -> None:
@@ -70,17 +66,15 @@ def without_sweeper(_value: str) -> None:
     from agents.tasks import services
     from agents.tasks.data import Swept
 
-    _put(services, "sweep", Swept)
+    _replace(services.sweep, Swept)
 
 
 def head_starts(seconds: str) -> None:
     """A web process in which priorities are worth seconds, not minutes: ageing can be waited for."""
     from agents.tasks import services
 
-    shift = timedelta(seconds=float(seconds))
-    usual = services.HEAD_STARTS
-    starts = {priority: shift * (start / timedelta(minutes=10)) for priority, start in usual.items()}
-    _put(services, "HEAD_STARTS", starts)
+    for priority, start in services.HEAD_STARTS.items():
+        services.HEAD_STARTS[priority] = float(seconds) * (start / timedelta(minutes=10)) * timedelta(seconds=1)
 
 
 def clock(seconds: str) -> None:
@@ -104,23 +98,23 @@ def clock(seconds: str) -> None:
         def utcnow(cls) -> Any:
             return datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=shift)
 
-    _put(time, "time", wrong_time)
-    _replace_everywhere({id(right_time): wrong_time, id(datetime): WrongDatetime})
+    _replace(right_time, wrong_time)
+    _replace(datetime, WrongDatetime)
 
 
-def _replace_everywhere(replaced: dict[int, Any]) -> None:
-    """Under whatever name a module knows these things (by their ids)."""
-    for module in [*sys.modules.values()]:
-        if getattr(module, "__name__", "").partition(".")[0] in WITH_CLOCKS:
-            for name, value in [*vars(module).items()]:
-                if id(value) in replaced:
-                    setattr(module, name, replaced[id(value)])
+def _replace(old: Any, new: Any) -> None:
+    """In every module of REACHED that knows it, under whatever name."""
+    modules = [module for name, module in [*sys.modules.items()] if name.partition(".")[0] in REACHED]
+    names = [(module, name) for module in modules for name, value in [*vars(module).items()] if value is old]
+    assert names, f"nobody knows {old}: it has moved"
+    for module, name in names:
+        setattr(module, name, new)
 
 
-# Whose clock is wrong: everything of ours, and of what counts time for us.
-WITH_CLOCKS = {
+# Ours, and what counts time for us.
+REACHED = {
     "agents", "accounts", "telemetry", "foundation", "mutirao", "django", "celery", "kombu", "billiard", "amqp",
-    "redis", "langgraph", "datetime",
+    "redis", "langgraph", "datetime", "time",
 }  # fmt: skip
 
 
@@ -146,9 +140,9 @@ def dying(_value: str) -> None:
         if response.status_code == 202:
             _die_at("after-answer")
 
-    _put(storage, "insert_task", insert)
-    _put(services, "announce", tell)
-    _put(Handler, "send_response", answer)
+    _replace(insert_task, insert)
+    _replace(announce, tell)
+    Handler.send_response = answer  # type: ignore[method-assign, assignment]
 
 
 POINTS = ("before-commit", "while-committing", "after-commit", "after-telling", "after-answer")

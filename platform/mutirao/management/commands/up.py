@@ -116,7 +116,7 @@ class Platform:
         finally:
             connections.close_all()
         if password:
-            self.supervisor.say(f"first start: sign in at {self.address}/admin/ as admin with the password {password}")
+            self.supervisor.say(f"first start: sign in at {self.address}/ as admin with the password {password}")
         self.supervisor.add(
             Child("worker", self._worker(), stop_after=settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT + 5)
         )

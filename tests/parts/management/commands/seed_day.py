@@ -19,8 +19,13 @@ from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
 from agents.gateway.models import ModelCall
 from agents.memory.models import Conversation, Message
+from agents.schedules.models import ScheduledRun
+from agents.schedules.services import create_schedule, pause_schedule
 from agents.tasks.models import Attempt, Priority, Task, TaskEvent
 from agents.tools.models import Approval, ToolCall
+from agents.webhooks.messages import finished_message
+from agents.webhooks.models import Delivery, DeliveryAttempt, Endpoint
+from agents.webhooks.signing import new_secret
 from agents.worker.models import WorkerProcess
 from foundation.models import new_id
 from telemetry.models import Span
@@ -68,6 +73,8 @@ class Command(BaseCommand):
         day.tasks(options["tasks"], bare=options["bare"])
         day.conversations()
         day.decisions()
+        day.schedules()
+        day.webhooks()
         day.workers()
         if connection.vendor == "postgresql":
             # What autovacuum would have done while so many rows came one by one.
@@ -248,6 +255,66 @@ class Day:
         return ToolCall.objects.create(
             task=task, key=f"{self.chance.getrandbits(256):064x}", name="pay_invoice", arguments=arguments,
             effects="once", state=state, fence=1, times=int(state == "needs_review"),
+        )  # fmt: skip
+
+    def schedules(self) -> None:
+        """A report every morning that has run for a week, an hourly check, and one that is paused."""
+        ana, bruno = self.owners[0], self.owners[1]
+        report = create_schedule(
+            owner=ana, actor=SYSTEM, name="Morning report", agent="reports", input=QUESTIONS[2][0], cron="0 8 * * 1-5",
+            timezone="America/Sao_Paulo",
+        )  # fmt: skip
+        create_schedule(
+            owner=ana, actor=SYSTEM, name="Parcels on their way", agent="parcels", input=QUESTIONS[5][0],
+            every_seconds=3600,
+        )  # fmt: skip
+        paused = create_schedule(
+            owner=bruno, actor=SYSTEM, name="Faturas do mês", agent="invoices", input=QUESTIONS[1][0],
+            cron="0 6 1 * *", timezone="Europe/Lisbon",
+        )  # fmt: skip
+        pause_schedule(schedule=paused, actor=SYSTEM)
+        ended = Task.objects.filter(finished_at__isnull=False).order_by("-created_at")[:6]
+        due = report.timing.upcoming(self.now - timedelta(days=10), 6)
+        runs = [
+            ScheduledRun(schedule=report, created_at=at, due_at=at, last_due_at=at, task=task, outcome="fired")
+            for at, task in zip(due, ended, strict=False)
+        ]
+        runs[1].task, runs[1].outcome = None, "skipped_overlap"
+        runs[3].task, runs[3].outcome, runs[3].reason = None, "refused", "The agent “reports” is disabled."
+        ScheduledRun.objects.bulk_create(runs)
+
+    def webhooks(self) -> None:
+        """Ana's receivers: one that is told, one that has stopped answering."""
+        ana = self.owners[0]
+        made = [
+            Endpoint.objects.create(
+                owner=ana, url=f"https://hooks.example.org/{number}", description=name, secret=new_secret(),
+                created_at=self.now - timedelta(days=9 - number), failing_since=since,
+            )
+            for number, (name, since) in enumerate((("orders", None), ("chat room", self.now - timedelta(hours=3))))
+        ]  # fmt: skip
+        ended = Task.objects.filter(owner=ana, finished_at__isnull=False).order_by("-finished_at")
+        for number, task in enumerate(ended.select_related("agent_version__agent")[:12]):
+            self._delivery(task, made[number % 4 == 1], fails=number % 4 == 1)
+
+    def _delivery(self, task: Task, endpoint: Endpoint, *, fails: bool) -> None:
+        assert task.finished_at is not None
+        at = task.finished_at
+        delivery = Delivery.objects.create(
+            owner_id=task.owner_id, endpoint=endpoint, task=task, event="task.finished", url=endpoint.url,
+            host="hooks.example.org", body=finished_message(task, task.result, at, with_result=True), created_at=at,
+            state="failed" if fails else "delivered", fence=2 if fails else 1, tries=2 if fails else 1,
+            # The platform's own worker is not to send it before the picture is taken.
+            next_try_at=self.now + timedelta(hours=2) if fails else None, ended_at=None if fails else at,
+            last_status_code=503 if fails else 200, last_error="HTTP 503 Service Unavailable" if fails else "",
+        )  # fmt: skip
+        DeliveryAttempt.objects.bulk_create(
+            DeliveryAttempt(
+                delivery=delivery, number=number, started_at=at + timedelta(minutes=5 * (number - 1)),
+                duration_ms=self.chance.uniform(40, 400), status_code=delivery.last_status_code,
+                error=delivery.last_error, excerpt="upstream is being moved" if fails else "ok",
+            )
+            for number in range(1, delivery.fence + 1)
         )  # fmt: skip
 
     def workers(self) -> None:

@@ -1,0 +1,22 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class SchedulesConfig(AppConfig):
+    name = "agents.schedules"
+    label = "agents_schedules"
+    verbose_name = _("Schedules")
+
+    def ready(self) -> None:
+        from accounts import audit
+        from agents.schedules import portable, pruning
+
+        pruning.register_rules()
+        portable.register_kinds()
+
+        audit.register_verb("schedule.create", _("made a schedule"))
+        audit.register_verb("schedule.update", _("changed a schedule"))
+        audit.register_verb("schedule.pause", _("paused a schedule"))
+        audit.register_verb("schedule.resume", _("resumed a schedule"))
+        audit.register_verb("schedule.run", _("ran a schedule by hand"))
+        audit.register_verb("schedule.delete", _("deleted a schedule"))

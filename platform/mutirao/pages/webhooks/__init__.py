@@ -1,0 +1,1 @@
+"""Webhooks: one's endpoints, their secrets, and what was delivered."""
