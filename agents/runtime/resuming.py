@@ -30,8 +30,8 @@ _STOPS: Final = [Status.WAITING.value, Status.NEEDS_REVIEW.value]
 def saved_state(claim: Claim, version: VersionData, saver: DjangoSaver, config: Any) -> CheckpointTuple | None:
     """The checkpoint to go on from, None to begin from the input. Raises ReviewWanted, LeaseLost."""
     saved = saver.get_tuple(config) if claim.fence > 1 else None
-    installed = installed_digest(version.slug)
-    if saved is None or installed is None or installed == version.digest or _is_settled(claim, installed):
+    installed = installed_digest(version.slug) if saved is not None else None
+    if installed is None or installed == version.digest or _is_settled(claim, installed):
         return saved
     choice: str = Policy.of(version.policy).on_changed_code
     if choice == "restart" and has_effects(claim.task_id):
