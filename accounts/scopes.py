@@ -16,6 +16,8 @@ SCOPES = {
     "schedules:write": _("make, change, pause and run schedules"),
     "conversations:read": _("read conversations"),
     "conversations:write": _("begin and continue conversations"),
+    "approvals:read": _("see what agents want to do"),
+    "approvals:write": _("approve, change and refuse what agents want to do"),
     "webhooks:read": _("see webhook endpoints and deliveries"),
     "webhooks:write": _("change webhook endpoints, replay deliveries"),
     "keys:read": _("see API keys"),

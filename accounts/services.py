@@ -42,6 +42,8 @@ OPERATOR_PERMISSIONS = (
     "agents_webhooks.view_*",
     "agents_webhooks.replay_delivery",
     "agents_memory.view_*",
+    "agents_tools.view_*",
+    "agents_tools.decide_approval",
     "agents_gateway.view_*",
     "agents_worker.view_*",
     "telemetry.view_*",

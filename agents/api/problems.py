@@ -7,6 +7,7 @@ from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
 from agents.schedules.exceptions import InvalidSchedule, Refused, ScheduleBusy, UnknownSchedule
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, QueueFull, SerialKeyBusy
+from agents.tools.exceptions import AlreadyDecided, InvalidArguments, UnknownToolCall
 from agents.webhooks.exceptions import EndpointDisabled, InvalidEndpoint, NotReplayable, TooManyEndpoints
 from foundation import problems
 
@@ -25,6 +26,9 @@ PROBLEMS = (
     (IdempotencyConflict, 409, "idempotency-conflict"),
     (IllegalTransition, 409, "illegal-transition"),
     (SerialKeyBusy, 409, "serial-key-busy"),
+    (AlreadyDecided, 409, "already-decided"),
+    (InvalidArguments, 400, "invalid-arguments"),
+    (UnknownToolCall, 400, "unknown-tool-call"),
     (InvalidEndpoint, 400, "invalid-endpoint"),
     (TooManyEndpoints, 409, "too-many-endpoints"),
     (EndpointDisabled, 409, "endpoint-disabled"),

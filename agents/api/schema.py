@@ -12,11 +12,12 @@ from agents.api.serializers import (
     BulkSubmittedSerializer,
     MessageSubmissionSerializer,
     PostedMessageSerializer,
+    TaskReviewSerializer,
     TaskSubmissionSerializer,
     TaskWithConversationSerializer,
 )
 from agents.memory.serializers import MessageSerializer
-from agents.tasks.serializers import ResumeSerializer, RetrySerializer, ReviewSerializer
+from agents.tasks.serializers import ResumeSerializer, RetrySerializer
 
 HEADER: Final = "header"
 PREFER = OpenApiParameter(
@@ -79,7 +80,7 @@ RESUME_TASK = extend_schema(
     responses={202: OpenApiResponse(_TASK, description="It goes on.")},
 )  # fmt: skip
 REVIEW_TASK = extend_schema(
-    operation_id="tasks_review", summary="Review a task", tags=["tasks"], request=ReviewSerializer,
+    operation_id="tasks_review", summary="Review a task", tags=["tasks"], request=TaskReviewSerializer,
     responses={200: OpenApiResponse(_TASK, description="As it stands now.")},
 )  # fmt: skip
 TASK_EVENTS = extend_schema(

@@ -11,12 +11,15 @@ from agents.memory.serializers import MessageSerializer
 from agents.memory.services import SERIAL_PREFIX
 from agents.tasks.models import Task
 from agents.tasks.serializers import (
+    AnyField,
+    ReviewSerializer,
     StrictSerializer,
     SubmissionSerializer,
     TaskOptionsSerializer,
     TaskSerializer,
 )
 from agents.tasks.submitting import MOST_AT_ONCE
+from agents.tools.reviews import DONE, RETRY
 
 
 class TaskWithConversationSerializer(TaskSerializer):
@@ -52,6 +55,28 @@ class TaskSubmissionSerializer(SubmissionSerializer):
         required=False, allow_null=True,
         help_text=_("Submits the input, a text, as the next message of this conversation with the same agent."),
     )  # fmt: skip
+
+
+class TaskReviewSerializer(ReviewSerializer):
+    """What `POST /tasks/{id}/review` takes: a decision about the task, or about one of its tool calls."""
+
+    decision = serializers.ChoiceField(
+        choices=("continue", "succeed", "fail", RETRY, DONE),
+        help_text=_("retry and done are about a tool call: it was not done and is made again, or it was done."),
+    )
+    tool_call = serializers.UUIDField(required=False, help_text=_("The tool call, with retry and done."))
+    result = AnyField(
+        required=False, allow_null=True, help_text=_("The task's result with succeed, the tool's with done.")
+    )
+
+    class Meta:
+        ref_name = "Review"
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A decision about a tool call names it; others do not."""
+        if (attrs["decision"] in (RETRY, DONE)) != ("tool_call" in attrs):
+            raise serializers.ValidationError({"tool_call": [_("It is given with retry and done, and only then.")]})
+        return attrs
 
 
 class BulkItemSerializer(SubmissionSerializer):

@@ -26,6 +26,7 @@ urlpatterns = [
     path("", include("agents.definitions.urls")),
     path("", include("agents.schedules.urls")),
     path("", include("agents.memory.urls")),
+    path("", include("agents.tools.urls")),
     path("", include("agents.worker.urls")),
     path("", include("agents.webhooks.urls")),
     path("tasks", TaskList.as_view(), name="tasks"),

@@ -24,6 +24,7 @@ from agents.api.filters import TaskNameFilter, TaskWithConversationFilter
 from agents.api.serializers import (
     BulkSubmissionSerializer,
     MessageSubmissionSerializer,
+    TaskReviewSerializer,
     TaskSubmissionSerializer,
     TaskWithConversationSerializer,
     task_document,
@@ -40,8 +41,9 @@ from agents.tasks.endings import ties_of
 from agents.tasks.exceptions import IllegalTransition
 from agents.tasks.models import Task
 from agents.tasks.permissions import may_operate
-from agents.tasks.serializers import ResumeSerializer, RetrySerializer, ReviewSerializer
+from agents.tasks.serializers import ResumeSerializer, RetrySerializer
 from agents.tasks.services import cancel, finish_review, resume, retry
+from agents.tools.reviews import review_call
 from foundation.async_views import AsyncGenericAPIView, Later
 from foundation.pagination import TiedOrdering
 from foundation.threads import in_thread
@@ -166,10 +168,17 @@ class TaskReview(TaskOperation):
 
     @schema.REVIEW_TASK
     def post(self, request: Request, **kwargs: Any) -> Response:
-        """Lets a task in `needs_review` continue from its last step, or ends it."""
-        body = ReviewSerializer(data=request.data)
+        """Lets a task in `needs_review` continue from its last step, or ends it; or says of a tool call that nobody
+        saw end whether it was done."""
+        body = TaskReviewSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        finish_review(task=self.get_operable(), actor=Actor.of(request), **body.validated_data)
+        said, task, actor = body.validated_data, self.get_operable(), Actor.of(request)
+        if "tool_call" in said:
+            review_call(
+                task=task, call_id=said["tool_call"], decision=said["decision"], result=said.get("result"), actor=actor
+            )
+        else:
+            finish_review(task=task, actor=actor, **said)
         return Response(task_document(self.get_object()))
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 OnChangedCode = Literal["restart", "review", "continue"]
 IfBusy = Literal["queue", "reject", "interrupt", "rollback"]
+OnExpiredApproval = Literal["tell", "fail"]
 
 MOST_ATTEMPTS: Final = 20
 LONGEST_PAUSE_SECONDS: Final = 86_400
@@ -33,7 +34,9 @@ class Policy:
     `if_busy`: what a new task does when another one of its serial key has not ended: it waits (`queue`), is refused
     (`reject`), cancels the other one (`interrupt`), or cancels it and takes back what it has said (`rollback`).
     `queue_seconds`: how long a task may wait for its first attempt.
+    `approve`: names of tools whose calls need a person's approval, besides those that say so themselves.
     `approval_seconds`: how long a task waits for a person.
+    `on_expired_approval`: what happens when none came: the model is told (`tell`), or the task has failed (`fail`).
     """
 
     max_attempts: int | None = None
@@ -45,13 +48,15 @@ class Policy:
     on_changed_code: OnChangedCode = "restart"
     if_busy: IfBusy = "queue"
     queue_seconds: int | None = None
+    approve: tuple[str, ...] = ()
     approval_seconds: int = 86_400
+    on_expired_approval: OnExpiredApproval = "tell"
 
     @classmethod
     def of(cls, policy: Mapping[str, Any]) -> Policy:
         """The policy of a version; what it does not say, or this version does not know, is the default."""
         known = {name: policy[name] for name in cls.__slots__ if policy.get(name) is not None}
-        for name in ("retry_on", "not_retry_on"):
+        for name in NAMES:
             known[name] = tuple(known.get(name, ()))
         return cls(**known)
 
@@ -72,8 +77,12 @@ NUMBERS: Final = {
     "queue_seconds": (1, LONGEST_WAIT_SECONDS, True),
     "approval_seconds": (1, LONGEST_WAIT_SECONDS, True),
 }
-CHOICES: Final = {"on_changed_code": get_args(OnChangedCode), "if_busy": get_args(IfBusy)}
-NAMES: Final = ("retry_on", "not_retry_on")
+CHOICES: Final = {
+    "on_changed_code": get_args(OnChangedCode),
+    "if_busy": get_args(IfBusy),
+    "on_expired_approval": get_args(OnExpiredApproval),
+}
+NAMES: Final = ("retry_on", "not_retry_on", "approve")
 
 
 def policy_errors(policy: Mapping[str, Any]) -> Iterator[str]:

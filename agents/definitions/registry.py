@@ -81,6 +81,12 @@ def get(slug: str) -> type[AgentDefinition]:
         raise UnknownAgent(f"The code of the agent {slug!r} is not installed.") from None
 
 
+def find(slug: str) -> type[AgentDefinition] | None:
+    """The agent's class; None for one that has no code here."""
+    load()
+    return _definitions.get(slug)
+
+
 def callables(slug: str) -> Mapping[str, Tool]:
     """The functions and tool objects that are this agent's own, by name; none for an agent made in the admin."""
     load()

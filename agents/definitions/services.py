@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
-from agents.definitions import cache, validators
+from agents.definitions import cache, registry, validators
 from agents.definitions.data import Configuration, ConfigurationFields, VersionData
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.definitions.models import Agent, AgentVersion
@@ -25,6 +25,7 @@ __all__ = [
     "agent_version_data",
     "create_agent",
     "get_usable_agent",
+    "installed_digest",
     "publish_version",
     "sync_agents",
     "update_agent",
@@ -143,6 +144,12 @@ def agent_version_data(version_id: uuid.UUID) -> VersionData:
         memory_messages=version.memory_messages,
         policy=version.policy,
     )
+
+
+def installed_digest(slug: str) -> str | None:
+    """The digest that this process's code of the agent would give a version; None for one not made of code."""
+    definition = registry.find(slug)
+    return None if definition is None else digest_of(definition.configuration(), source=definition.source())
 
 
 def _find_usable(slug: str) -> Agent | None:

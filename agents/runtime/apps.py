@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 from agents.gateway.exceptions import LimitReached
-from agents.runtime.exceptions import InputRequired, StepLimitReached, UnusableInput
+from agents.runtime.exceptions import ChildFailed, StepLimitReached, UnusableInput
 from agents.runtime.kinds import register_kinds
 from agents.tasks.exceptions import InvalidInput
 from telemetry import errors
@@ -16,4 +16,4 @@ class RuntimeConfig(AppConfig):
     def ready(self) -> None:
         register_kinds()
         # What an agent or its caller is told, and nobody has to repair.
-        errors.expect(InvalidInput, LimitReached, StepLimitReached, InputRequired, UnusableInput)
+        errors.expect(InvalidInput, LimitReached, StepLimitReached, ChildFailed, UnusableInput)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
+
+from agents.tasks.data import Failure, NewEvent
+
 
 class RuntimeRoomError(Exception):
     """The run cannot go on."""
@@ -16,8 +20,23 @@ class StepLimitReached(RuntimeRoomError):
     """The agent has used all the steps it may use."""
 
 
-class InputRequired(RuntimeRoomError):
-    """The agent asked a person for input, which tasks do not offer."""
+class ReviewWanted(RuntimeRoomError):
+    """A person has to decide before the run can go on."""
+
+    def __init__(self, failure: Failure, *, events: tuple[NewEvent, ...] = ()) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.events = events
+
+
+class ChildFailed(RuntimeRoomError):
+    """A task that this one has delegated to another agent did not succeed."""
+
+    def __init__(self, task_id: uuid.UUID, status: str, error: str) -> None:
+        super().__init__(f"The task {task_id} is {status}: {error}" if error else f"The task {task_id} is {status}.")
+        self.task_id = task_id
+        self.status = status
+        self.error = error
 
 
 class UnusableInput(RuntimeRoomError):

@@ -9,14 +9,19 @@ from typing import Any
 
 import structlog
 from langchain_core.runnables import RunnableConfig
+from langgraph.types import Interrupt
 
+from agents.definitions.policy import Policy
 from agents.definitions.services import agent_version_data
 from agents.runtime.callbacks import RunCallbacks
 from agents.runtime.connections import release_connections
 from agents.runtime.control import RunControl
 from agents.runtime.events import EventWriter
+from agents.runtime.exceptions import ReviewWanted
 from agents.runtime.graphs import Graph, graph_of
-from agents.runtime.pieces import MODES, Part, events_of
+from agents.runtime.pausing import REVIEW, RunPaused, pause, pause_of, place
+from agents.runtime.pieces import MODES, Part, events_of, interrupts_of
+from agents.runtime.resuming import resumed_with, saved_state
 from agents.runtime.run import Run, current
 from agents.runtime.saver import DjangoSaver
 from agents.runtime.tracing import tracers_of
@@ -25,6 +30,7 @@ from agents.tasks.data import Claim, NewEvent, Usage
 from agents.tasks.exceptions import LeaseLost
 from agents.tasks.measuring import parent_of
 from agents.tasks.services import append_events
+from agents.tools.context import RunContext, running
 from telemetry.models import Span
 from telemetry.spans import attempt_span_id, span, trace
 
@@ -42,8 +48,9 @@ class RunResult:
     events: tuple[NewEvent, ...] = ()
 
 
-def execute(claim: Claim, control: RunControl) -> RunResult:
-    """Runs the claimed task to its end, from the last checkpoint when an earlier attempt has left one.
+def execute(claim: Claim, control: RunControl) -> RunResult | RunPaused:
+    """Runs the claimed task to its end, or to where it has to wait, from the last checkpoint when an earlier attempt
+    has left one. How a wait is written: `pausing.finish_paused`.
 
     Raises RunInterrupted when `control` says so, LeaseLost when the task has meanwhile gone to another
     attempt, and what the agent raises; `control.usage` is right in every case. After an error all events are
@@ -60,7 +67,7 @@ def execute(claim: Claim, control: RunControl) -> RunResult:
         return _execute(run)
 
 
-def _execute(run: Run) -> RunResult:
+def _execute(run: Run) -> RunResult | RunPaused:
     run.control.check()
     graph = graph_of(run.version.id)
 
@@ -69,25 +76,33 @@ def _execute(run: Run) -> RunResult:
 
     writer = EventWriter(append=lambda events: append_events(run.claim, events), on_failure=on_failure)
     try:
-        state = _run_graph(run, graph, writer)
+        state, interrupts = _run_graph(run, graph, writer)
         events = writer.finish()
+    except ReviewWanted as wanted:
+        return RunPaused(
+            REVIEW, failure=wanted.failure, usage=run.calls.meter.total, events=(*writer.finish(), *wanted.events)
+        )
     except BaseException as error:
         _write_rest(run, writer, error)
         raise
+    if interrupts:
+        return pause_of(interrupts, usage=run.calls.meter.total, events=events)
     return RunResult(result_of(graph, state), run.calls.meter.total, events)
 
 
-def _run_graph(run: Run, graph: Graph, writer: EventWriter) -> Any:
-    """The graph's last state."""
+def _run_graph(run: Run, graph: Graph, writer: EventWriter) -> tuple[Any, list[Interrupt]]:
+    """The graph's last state, and what it has stopped for before its end."""
     state: Any = None
+    interrupts: list[Interrupt] = []
     with closing(_parts(run, graph)) as parts:
         for part in parts:
             run.control.check()
             if part[:2] == ((), "values"):
                 state = part[2]
+            interrupts += interrupts_of(part)
             for kind, data in events_of(part):
                 writer.add(kind, data)
-    return state
+    return state, interrupts
 
 
 def _parts(run: Run, graph: Graph) -> Generator[Part, None, None]:
@@ -99,17 +114,33 @@ def _parts(run: Run, graph: Graph) -> Generator[Part, None, None]:
         "recursion_limit": claim.limits.steps,
         "callbacks": [RunCallbacks(run), *tracers_of(run)],
     }
-    resumed = saver.get_tuple(config) if claim.fence > 1 else None
+    resumed = saved_state(claim, run.version, saver, config)
     if resumed is None:
         begin_with = input_of(claim, graph, run.version)
     else:
         # None is LangGraph's word for "go on". It counts steps from the next one, and one more to see the
         # end; a step of the task is counted once, whichever attempt made it.
-        begin_with = None
+        begin_with = resumed_with(claim, resumed)
         config["recursion_limit"] = max(1, claim.limits.steps - resumed.metadata.get("step", 0) - 2)
     release_connections()
     saved: Any = graph.copy(update={"checkpointer": saver})
-    yield from saved.stream(begin_with, config, stream_mode=MODES, subgraphs=True, durability="sync")
+    with running(_tools_of(run, saver)):
+        yield from saved.stream(begin_with, config, stream_mode=MODES, subgraphs=True, durability="sync")
+
+
+def _tools_of(run: Run, saver: DjangoSaver) -> RunContext:
+    """What the run's tools have to know of it."""
+    policy = Policy.of(run.version.policy)
+    return RunContext(
+        task_id=run.claim.task_id,
+        fence=run.claim.fence,
+        place=place,
+        make_durable=saver.flush,
+        pause=pause,
+        release=release_connections,
+        approve=policy.approve,
+        approval_seconds=policy.approval_seconds,
+    )
 
 
 def _write_rest(run: Run, writer: EventWriter, error: BaseException) -> None:

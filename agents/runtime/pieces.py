@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
-from langgraph.types import StreamMode
+from langgraph.types import Interrupt, StreamMode
 
-from agents.runtime.exceptions import InputRequired
 from agents.tasks.models import TaskEvent
 
 MODES: Final[list[StreamMode]] = ["messages", "updates", "custom", "values"]
@@ -25,8 +24,14 @@ _TOOLS = "tools"
 _INTERRUPT = "__interrupt__"
 
 
+def interrupts_of(part: Part) -> tuple[Interrupt, ...]:
+    """What the graph itself has stopped for, with this part."""
+    path, mode, payload = part
+    return tuple(payload.get(_INTERRUPT, ())) if mode == "updates" and not path else ()
+
+
 def events_of(part: Part) -> Iterator[Event]:
-    """The events that one streamed part is. Raises InputRequired when the graph waits for a person.
+    """The events that one streamed part is.
 
     step {"node", "within"?}, message {"text"}, tool_call {"id", "name", "args"},
     tool_result {"id", "name", "content", "error"?, "truncated"?}, custom {"data"}; `within` is the path of
@@ -50,8 +55,6 @@ def _message_events(path: tuple[str, ...], message: BaseMessage, metadata: dict[
 
 
 def _update_events(path: tuple[str, ...], update: dict[str, Any]) -> Iterator[Event]:
-    if _INTERRUPT in update:
-        raise InputRequired
     for node, values in update.items():
         if node.startswith("__"):
             continue

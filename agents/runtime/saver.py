@@ -132,6 +132,11 @@ class DjangoSaver(BaseCheckpointSaver[int]):
             )
         return rows
 
+    def flush(self) -> None:
+        """Makes what is held durable: a place in the graph has the same name after a crash then."""
+        if self._group is not None:
+            self._group.flush()
+
     # Reading
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:

@@ -50,7 +50,8 @@ def run_agent_inline(
     model: BaseChatModel | None = None,
     user: User | None = None,
 ) -> InlineRun:
-    """Runs an agent to its end in this process: accepted, claimed, executed and finished like any task, once.
+    """Runs an agent to its end in this process: accepted, claimed, executed and finished like any task, once. One that
+    has to wait for a person, or for tasks of its own, ends up waiting.
 
     `agent` is a class, registered or not, or the slug of an agent; `given` is the task's input; `model` takes
     the place of the agent's own. An error of the agent is not raised: look at `task.status`,
@@ -76,6 +77,7 @@ def _execute(task: Task) -> None:
     from agents.runtime.control import RunControl
     from agents.runtime.execution import execute
     from agents.runtime.failures import failure_of
+    from agents.runtime.pausing import RunPaused, finish_paused
 
     claim = tasks.claim(queues=[task.queue], worker="inline")
     if claim is None:
@@ -86,6 +88,9 @@ def _execute(task: Task) -> None:
     except Exception as error:
         tasks.fail(claim=claim, failure=failure_of(error), usage=control.usage)
     else:
+        if isinstance(done, RunPaused):
+            finish_paused(claim, done)
+            return
         tasks.succeed(claim=claim, result=done.result, usage=done.usage, events=done.events)
 
 

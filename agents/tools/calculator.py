@@ -21,7 +21,7 @@ MOST_DECIMALS = 30
 SPELLINGS = str.maketrans({"^": "**", "×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"})
 
 
-@register_tool
+@register_tool(effects="none")
 def calculate(expression: str) -> str:
     """Calculates an arithmetic expression, such as (2 + 3) * 4, 2 ** 10 or sqrt(2).
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from agents.tools.registry import register_tool
 
 
-@register_tool
+@register_tool(effects="none")
 def current_time(timezone: str = "UTC") -> str:
     """Tells the current date, weekday and time in a time zone.
 

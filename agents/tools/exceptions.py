@@ -16,3 +16,19 @@ class UnknownTool(ToolError):
 
 class InvalidTool(ToolError):
     """The function cannot be a tool."""
+
+
+class NoToolCall(ToolError):
+    """This is not called by a tool with effects that an agent uses in a task."""
+
+
+class AlreadyDecided(ToolError):
+    """Somebody has decided this already, or it matters no more."""
+
+
+class InvalidArguments(ToolError):
+    """These arguments do not fit the tool."""
+
+
+class UnknownToolCall(ToolError):
+    """There is no such tool call."""

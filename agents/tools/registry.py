@@ -1,11 +1,11 @@
 """Tools by name: plain functions that any agent, also one made in the admin, may be given.
 
-    @register_tool
+    @register_tool(effects="none")
     def shipping_days(country: str) -> int:
         \"\"\"How many days a parcel takes to a country.\"\"\"
 
 The docstring and the annotations are what the model is told. A function listed in the `tools` of an agent's
-class need not be registered: it is that agent's own.
+class need not be registered: it is that agent's own. What `effects` means is said in `agents.tools.traits`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, TypeVar, overload
 
 from agents.definitions import registry as definitions
 from agents.tools.exceptions import InvalidTool, UnknownTool
+from agents.tools.traits import declare
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -29,15 +30,26 @@ _tools: dict[str, Callable[..., Any]] = {}
 @overload
 def register_tool(function: Function, /) -> Function: ...
 @overload
-def register_tool(*, name: str | None = None) -> Callable[[Function], Function]: ...
-def register_tool(function: Function | None = None, /, *, name: str | None = None) -> Any:
+def register_tool(
+    *, name: str | None = None, effects: str | None = None, needs_approval: bool | None = None
+) -> Callable[[Function], Function]: ...
+def register_tool(
+    function: Function | None = None,
+    /,
+    *,
+    name: str | None = None,
+    effects: str | None = None,
+    needs_approval: bool | None = None,
+) -> Any:
     """Decorator: makes the function known under `name`, or its own. Raises InvalidTool.
 
     A function has a docstring and annotated parameters, and a name of its own; registering it twice is no
-    error.
+    error. `effects` ("none", "idempotent", or "once", which is assumed) and `needs_approval` are as in `declare`.
     """
 
     def decorate(subject: Function) -> Function:
+        if effects is not None or needs_approval is not None:
+            declare(effects=effects or "once", needs_approval=bool(needs_approval))(subject)
         _register(name or subject.__name__, subject)
         return subject
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 from django.db import OperationalError
@@ -12,6 +13,7 @@ from agents.runtime.connections import release_connections
 from agents.runtime.control import RunControl, RunInterrupted
 from agents.runtime.execution import execute
 from agents.runtime.failures import failure_of
+from agents.runtime.pausing import RunPaused, finish_paused
 from agents.tasks import services as tasks
 from agents.tasks import telling
 from agents.tasks.data import Claim
@@ -71,6 +73,8 @@ def _attempt(claim: Claim, control: RunControl) -> End:
         raise
     except Exception as error:
         return _failed(claim, control, error)
+    if isinstance(done, RunPaused):
+        return partial(finish_paused, claim, done)
     return _to(
         Status.SUCCEEDED,
         lambda: tasks.succeed(claim=claim, result=done.result, usage=done.usage, events=done.events),

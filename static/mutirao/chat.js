@@ -102,7 +102,16 @@ function follow(pending) {
   const source = new EventSource(pending.dataset.events);
   sources.set(pending, source);
   for (const kind of ["status", "step", "message", "tool_call", "tool_result"]) {
-    source.addEventListener(kind, (event) => answer.take(Number(event.lastEventId), kind, JSON.parse(event.data)));
+    source.addEventListener(kind, (event) => {
+      const number = Number(event.lastEventId), data = JSON.parse(event.data);
+      answer.take(number, kind, data);
+      // Only the server knows what the person may do about it; when it goes on, there is nothing left to do.
+      const waits = data.status === "waiting" || data.status === "needs_review";
+      if (kind === "status" && number > Number(pending.dataset.known) && (waits || pending.querySelector("[data-asks]"))) {
+        source.close();
+        refresh(pending);
+      }
+    });
   }
   source.addEventListener("done", () => { source.close(); refresh(pending); });
   source.addEventListener("error", () => {

@@ -30,6 +30,7 @@ from agents.tasks.models import Task, TaskEvent
 from agents.webhooks.models import Delivery, Endpoint
 from agents.worker.models import WorkerProcess
 from telemetry.models import Span
+from tests.api.conftest import approval_of
 
 pytestmark = pytest.mark.django_db
 SECRET = "b25seS1mb3ItdGhlLWFkbWluLXRlc3Rz"
@@ -91,6 +92,7 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     WorkerProcess.objects.create(name="worker-1", pid=1, threads=8, polled_at=now())
     queues.change(name="interactive", most_waiting=100, actor=audit.SYSTEM)
     slots.set_limit(most_running=2, actor=audit.SYSTEM, agent=agent)
+    approval_of(task)
     endpoint = Endpoint.objects.create(owner=member, url=f"https://hooks.example/{SECRET}", secret=f"whsec_{SECRET}")
     Delivery.objects.create(
         owner=member, endpoint=endpoint, task=task, url=endpoint.url, host="hooks.example", body="{}",

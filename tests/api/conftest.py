@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 from django.db import connection
+from django.utils import timezone
 
 from accounts.audit import SYSTEM
 from accounts.models import User
@@ -20,6 +22,7 @@ from agents.tasks import attempts
 from agents.tasks.data import NOTHING, Claim
 from agents.tasks.models import Task
 from agents.tasks.services import submit
+from agents.tools.models import Approval, ToolCall
 
 TASKS = "/api/v1/tasks"
 
@@ -54,6 +57,19 @@ def run_next(result: Any = None) -> Claim:
     assert claim is not None
     attempts.succeed(claim=claim, result=result if result is not None else {"text": "done"}, usage=NOTHING)
     return claim
+
+
+def approval_of(task: Task, **changes: Any) -> Approval:
+    """A call of this task that needs a person's word."""
+    made = ToolCall.objects.create(
+        task=task, key=f"key-{ToolCall.objects.count()}", name="pay", arguments={"to": "Ana", "amount": 5},
+        effects="once", state="awaiting", fence=1,
+    )  # fmt: skip
+    schema = {"type": "object", "properties": {"to": {"type": "string"}, "amount": {"type": "integer"}}}
+    given = {"expires_at": timezone.now() + timedelta(hours=1)} | changes
+    return Approval.objects.create(
+        task=task, tool_call=made, tool="pay", arguments=made.arguments, arguments_schema=schema, **given
+    )
 
 
 @pytest.fixture

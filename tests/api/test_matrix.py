@@ -16,7 +16,7 @@ from agents.memory.services import post_message, start_conversation
 from agents.schedules.services import create_schedule
 from agents.webhooks.models import Delivery, Endpoint
 from agents.webhooks.signing import new_secret
-from tests.api.conftest import Submit
+from tests.api.conftest import Submit, approval_of
 from tests.conftest import Api
 
 ECHO = {"agent": "echo", "input": "hello"}
@@ -36,6 +36,9 @@ MATRIX: list[Row] = [
     ("post", "tasks/<uuid:pk>/retry", None, 401, 404, 409, 409, 409),
     ("post", "tasks/<uuid:pk>/resume", {"value": 1}, 401, 404, 409, 409, 409),
     ("post", "tasks/<uuid:pk>/review", {"decision": "continue"}, 401, 404, 409, 409, 409),
+    ("get", "tasks/<uuid:pk>/tool-calls", None, 401, 404, 200, 200, 200),
+    ("get", "approvals", None, 401, 200, 200, 200, 200),
+    ("post", "approvals/<uuid:pk>/decide", {"decision": "refuse"}, 401, 404, 403, 200, 200),
     ("post", "tasks/bulk", {"tasks": [ECHO]}, 401, 400, 202, 202, 202),
     ("get", "operations", None, 401, 403, 403, 200, 200),
     ("get", "queues", None, 401, 403, 403, 200, 200),
@@ -126,6 +129,8 @@ def test_roles(
     method, address, body, *statuses = row
     thing: object = submitted(member).pk
     message: object = ""
+    if address.startswith("approvals"):
+        thing = approval_of(submitted(member)).pk
     if address.startswith("conversations"):
         conversation = start_conversation(owner=member, agent=agent)
         thing = conversation.pk

@@ -22,6 +22,7 @@ from accounts.models import User
 from agents.definitions import registry
 from agents.definitions.definition import AgentDefinition
 from agents.definitions.models import Agent, AgentVersion
+from agents.definitions.services import installed_digest
 from agents.runtime import run as run_module
 from agents.runtime.connections import close_borrowed
 from agents.runtime.graphs import forget_graphs
@@ -128,7 +129,7 @@ class Desk:
         version, _ = AgentVersion.objects.get_or_create(
             agent=agent,
             number=1,
-            defaults={"digest": uuid.uuid4().hex, **definition.configuration().as_fields()},
+            defaults={"digest": installed_digest(definition.slug) or "", **definition.configuration().as_fields()},
         )
         now = datetime.now(UTC)
         task = Task.objects.create(

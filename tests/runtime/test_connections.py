@@ -13,7 +13,7 @@ from langgraph.graph import START, StateGraph
 from agents.definitions.definition import AgentDefinition
 from agents.runtime.connections import MOST_IDLE, borrowed_connection, close_borrowed, release_connections
 from agents.runtime.control import RunControl
-from agents.runtime.execution import execute
+from agents.runtime.execution import RunResult, execute
 from tests.runtime.conftest import Answers, Desk, until
 from tests.runtime.test_execution import Clerk, Numbers, agent
 
@@ -37,7 +37,9 @@ def test_connections_that_nodes_opened_in_langgraphs_threads_are_closed(desk: De
         graph.add_edge(START, name)
     claim = desk.claim(agent("counters", graph), {"trail": []})
 
-    assert execute(claim, RunControl()).result == {"trail": ["counted", "counted"]}
+    done = execute(claim, RunControl())
+    assert isinstance(done, RunResult)
+    assert done.result == {"trail": ["counted", "counted"]}
 
     assert len(seen) == 2
     assert threading.get_ident() not in {thread for thread, _ in seen}
@@ -88,7 +90,9 @@ def test_fifty_runs_at_once_leave_no_thread_and_no_connection(desk: Desk) -> Non
 
     def work(claim: Any) -> None:
         try:
-            results.append(execute(claim, RunControl()).result)
+            done = execute(claim, RunControl())
+            assert isinstance(done, RunResult)
+            results.append(done.result)
         finally:
             connections.close_all()
 

@@ -13,7 +13,9 @@ LOOKS = [f"{size}-{scheme}-{language}" for size in SIZES for scheme in SCHEMES f
 ALONE = ("/account/login/", "/account/password/reset/")
 PAGES = (
     "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
-    "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/", "/tasks/{failed}/retry/", "/operations/",
+    "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/",
+    "/tasks/{approval}/", "/tasks/{input}/", "/tasks/{review}/", "/tasks/{review}/review/", "/approvals/",
+    "/approvals/{word}/", "/admin/agents_tools/approval/{word}/change/", "/tasks/{failed}/retry/", "/operations/",
     "/schedules/", "/schedules/new/", "/schedules/{schedule}/", "/schedules/{schedule}/edit/",
     "/schedules/{schedule}/delete/", "/webhooks/", "/webhooks/new/", "/webhooks/{endpoint}/",
     "/webhooks/{endpoint}/rotate/", "/webhooks/deliveries/{delivery}/", "/keys/", "/keys/new/", "/settings/",
@@ -50,6 +52,9 @@ def names_of(site: Site) -> dict[str, str]:
         state: site.request("GET", f"/api/v1/tasks?status={state}&page_size=1")[1]["results"][0]["id"]
         for state in states
     }
+    for task in site.request("GET", "/api/v1/tasks?status=waiting&status=needs_review")[1]["results"]:
+        found[task["waiting_for"] or "review"] = task["id"]
+    found["word"] = site.request("GET", "/api/v1/approvals?open=true")[1]["results"][0]["id"]
     site.make_key("ana")
     ana = site.request("GET", "/api/v1/me")[1]["id"]
     conversations = site.request("GET", "/api/v1/conversations?search=parcel")[1]["results"]

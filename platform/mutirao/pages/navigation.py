@@ -10,8 +10,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from agents.tools.models import Approval
+from agents.tools.permissions import may_decide
 
 NOT_OURS = ("/admin/", "/api/")
+MOST_COUNTED = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Item:
     url: str
     icon: str
     is_current: bool
+    # How many things wait there; 0 says nothing.
+    count: int = 0
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
@@ -38,6 +43,9 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         _item(request, _("My keys"), "pages:keys", "key"),
         _item(request, _("Webhooks"), "pages:webhooks", "webhook"),
     ]
+    if may_decide(user):
+        waiting = Approval.objects.pending()[:MOST_COUNTED].count()
+        items.insert(4, _item(request, _("Approvals"), "pages:approvals", "check", count=waiting))
     if user.has_perm("agents_tasks.view_task"):
         items.append(_item(request, _("Operations"), "pages:operations", "clock"))
     if user.is_staff:
@@ -49,7 +57,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _item(request: HttpRequest, label: str, name: str, icon: str, *, exact: bool = False) -> Item:
+def _item(request: HttpRequest, label: str, name: str, icon: str, *, exact: bool = False, count: int = 0) -> Item:
     url = reverse(name)
     is_current = request.path == url if exact else request.path.startswith(url)
-    return Item(label, url, icon, is_current)
+    return Item(label, url, icon, is_current, count)

@@ -9,7 +9,6 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -28,7 +27,9 @@ from agents.tasks.services import cancel, retry
 from agents.tasks.shown import duration_of, shown
 from agents.tasks.ties import ties_of
 from agents.tasks.timeline import timeline_of
+from mutirao.pages.reading import readable_task
 from mutirao.pages.task_search import TaskSearch, page_of
+from mutirao.pages.waiting import waiting_of
 from mutirao.stories import waterfall_of
 
 MOST_CALLS = 50
@@ -59,14 +60,14 @@ def task_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def task_page(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Everything about one task."""
-    return render(request, "tasks/page.html", story_of(_task(request, pk), _user(request)))
+    return render(request, "tasks/page.html", story_of(readable_task(request, pk), _user(request)))
 
 
 @login_required
 @require_safe
 def task_live(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """What has changed since the page, or this, was read. The last answer does not ask to be asked again."""
-    task = _task(request, pk)
+    task = readable_task(request, pk)
     if request.GET.get("seen") == stamp_of(task) and task.status not in TERMINAL:
         return HttpResponse(status=NOTHING_NEW)
     return render(request, "tasks/story.html", story_of(task, _user(request)))
@@ -78,7 +79,7 @@ def task_verb(request: HttpRequest, pk: uuid.UUID, verb: str) -> HttpResponse:
     """Asks, then cancels or retries."""
     if verb not in VERBS:
         raise Http404
-    task = _task(request, pk)
+    task = readable_task(request, pk)
     if not may_operate(_user(request), task):
         raise PermissionDenied
     # A message of a conversation is edited in the conversation.
@@ -121,6 +122,7 @@ def story_of(task: Task, user: User) -> dict[str, Any]:
         "calls": [*ModelCall.objects.filter(task_id=task.pk).order_by("started_at")[:MOST_CALLS]],
         "sees_tracebacks": user.has_perm("agents_tasks.view_task"),
         **waterfall_of(task),
+        "waiting": waiting_of(task, user),
         "can_cancel": may and task.status not in TERMINAL and task.cancel_requested_at is None,
         "can_retry": may and task.status in (Status.FAILED, Status.CANCELLED),
     }
@@ -129,15 +131,6 @@ def story_of(task: Task, user: User) -> dict[str, Any]:
 def stamp_of(task: Task) -> str:
     """Changes with everything that the page shows."""
     return f"{task.last_event}-{task.fence}-{'c' if task.cancel_requested_at else ''}"
-
-
-def _task(request: HttpRequest, pk: uuid.UUID) -> Task:
-    """Raises Http404 for one that is not theirs to see."""
-    rows: QuerySet[Task] = Task.objects.visible_to(_user(request))
-    task = rows.select_related("agent_version__agent", "owner", "api_key").filter(pk=pk).first()
-    if task is None:
-        raise Http404
-    return task
 
 
 def _user(request: HttpRequest) -> User:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from mutirao.pages import agents, operations, overview, schedules, tasks
+from mutirao.pages import agents, approvals, operations, overview, schedules, tasks, waiting
 
 app_name = "pages"
 
@@ -15,9 +15,14 @@ urlpatterns = [
     path("agents/<slug:slug>/", agents.agent_page, name="agent"),
     path("operations/", operations.operations_page, name="operations"),
     path("operations/queues/<str:name>/<str:verb>/", operations.queue_verb, name="queue-verb"),
+    path("approvals/", approvals.approval_list, name="approvals"),
+    path("approvals/<uuid:pk>/", approvals.approval_page, name="approval"),
     path("tasks/", tasks.task_list, name="tasks"),
     path("tasks/<uuid:pk>/", tasks.task_page, name="task"),
     path("tasks/<uuid:pk>/live/", tasks.task_live, name="task-live"),
+    path("tasks/<uuid:pk>/answer/", waiting.answer, name="task-answer"),
+    path("tasks/<uuid:pk>/review/", waiting.review, name="task-review"),
+    path("tasks/<uuid:pk>/calls/<uuid:call>/", waiting.call_review, name="task-call"),
     path("tasks/<uuid:pk>/<str:verb>/", tasks.task_verb, name="task-verb"),
     path("schedules/", schedules.schedule_list, name="schedules"),
     path("schedules/new/", schedules.schedule_new, name="schedule-new"),

@@ -63,6 +63,8 @@ UNFOLD = {
             _group(
                 _("Work"),
                 _item(_("Tasks"), "task_alt", "agents_tasks.task"),
+                _item(_("Approvals"), "how_to_reg", "agents_tools.approval"),
+                _item(_("Tool calls"), "build", "agents_tools.toolcall"),
                 _item(_("Schedules"), "schedule", "agents_schedules.schedule"),
                 _item(_("Conversations"), "forum", "agents_memory.conversation"),
                 _item(_("Webhook endpoints"), "webhook", "agents_webhooks.endpoint"),

@@ -35,7 +35,12 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "foundation.openapi.add_problems",
     ],
-    "ENUM_NAME_OVERRIDES": {"TaskStatus": "agents.tasks.models.Status"},
+    "ENUM_NAME_OVERRIDES": {
+        "TaskStatus": "agents.tasks.models.Status",
+        "ApprovalState": "agents.tools.models.Approval.State",
+        "ToolCallState": "agents.tools.models.ToolCall.State",
+        "DeliveryState": "agents.webhooks.models.Delivery.State",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -9,11 +9,13 @@ from typing import Any
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
+from accounts.models import User
 from agents.memory.exchanges import Exchange, exchanges_of
 from agents.memory.models import Conversation, Message
 from agents.memory.transcript import ToolUse
 from agents.tasks.models import Task
 from mutirao.pages import markdown
+from mutirao.pages.waiting import Waiting, waiting_of
 
 TURNS = 20
 # Bytes of HTML. A page of the chat has 150,000 in all; its frame and the list of conversations take a third.
@@ -58,6 +60,7 @@ class Card:
     answer: Text | None
     tools: tuple[Tool, ...]
     more_tools: int
+    waiting: Waiting | None = None
 
     @property
     def message(self) -> Message:
@@ -76,13 +79,13 @@ class Card:
         return OF_FRAME + self.question.size + (self.answer.size if self.answer else 0) + tools
 
 
-def cards_of(conversation: Conversation, *, before: int | None = None) -> tuple[list[Card], bool]:
+def cards_of(conversation: Conversation, user: User, *, before: int | None = None) -> tuple[list[Card], bool]:
     """The last exchanges before this position, oldest first, and whether there are earlier ones."""
     found = exchanges_of(conversation, before=before, limit=TURNS + 1)
     cards: list[Card] = []
     size = 0
     for exchange in reversed(found[-TURNS:]):
-        card = card_of(exchange)
+        card = card_of(exchange, user)
         size += card.size
         if cards and size > MOST_OF_ALL:
             break
@@ -90,8 +93,8 @@ def cards_of(conversation: Conversation, *, before: int | None = None) -> tuple[
     return cards, len(cards) < len(found)
 
 
-def card_of(exchange: Exchange) -> Card:
-    """One exchange, rendered."""
+def card_of(exchange: Exchange, user: User) -> Card:
+    """One exchange, rendered for this person."""
     answer = exchange.answer
     return Card(
         exchange=exchange,
@@ -99,6 +102,7 @@ def card_of(exchange: Exchange) -> Card:
         answer=None if answer is None else as_markdown(answer.content, most=MOST_OF_ANSWER),
         tools=tuple(_tool(use) for use in exchange.tools[:MOST_TOOLS]),
         more_tools=max(0, len(exchange.tools) - MOST_TOOLS),
+        waiting=None if exchange.task is None else waiting_of(exchange.task, user),
     )
 
 

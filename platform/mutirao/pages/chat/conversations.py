@@ -76,7 +76,9 @@ def show(request: ChatRequest, pk: UUID) -> HttpResponse:
     """One conversation, its last messages first on the page; `?before=` pages to earlier ones."""
     conversation = own_conversation(request.user, pk)
     before = request.GET.get("before", "")
-    cards, has_earlier = cards_of(conversation, before=int(before) if before.isdecimal() and len(before) < 9 else None)
+    cards, has_earlier = cards_of(
+        conversation, request.user, before=int(before) if before.isdecimal() and len(before) < 9 else None
+    )
     shown = {"conversation": conversation, "cards": cards, "has_earlier": has_earlier, "is_earlier": bool(before)}
     if request.htmx:
         return render(request, "chat/turns.html", shown)

@@ -131,5 +131,9 @@ def _conversation_of(task: Task) -> str:
 
 def _turn(request: ChatRequest, message: Message, *, key: str = "") -> HttpResponse:
     """The part of the page that is this exchange; with a key for the form when it was that form's."""
-    context = {"card": card_of(exchange_of(message)), "conversation": message.conversation, "new_key": key}
+    context = {
+        "card": card_of(exchange_of(message), request.user),
+        "conversation": message.conversation,
+        "new_key": key,
+    }
     return render(request, "chat/turn_alone.html", context)

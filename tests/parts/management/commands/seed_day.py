@@ -22,6 +22,7 @@ from agents.memory.models import Conversation, Message
 from agents.schedules.models import ScheduledRun
 from agents.schedules.services import create_schedule, pause_schedule
 from agents.tasks.models import Attempt, Priority, Task, TaskEvent
+from agents.tools.models import Approval, ToolCall
 from agents.webhooks.messages import finished_message
 from agents.webhooks.models import Delivery, DeliveryAttempt, Endpoint
 from agents.webhooks.signing import new_secret
@@ -71,6 +72,7 @@ class Command(BaseCommand):
         day.agents()
         day.tasks(options["tasks"], bare=options["bare"])
         day.conversations()
+        day.decisions()
         day.schedules()
         day.webhooks()
         day.workers()
@@ -218,6 +220,42 @@ class Day:
                     Message(conversation=conversation, position=position, role=role, content=content)
                     for position, (role, content) in enumerate(turns, start=1)
                 )
+
+    def decisions(self) -> None:
+        """Ana's tasks that wait for somebody: for an approval, for an answer, for a review."""
+        asked = {"id": "0" * 32, "value": "Two parcels match. Which of them is meant, 88-1203 or 88-1230?"}
+        task = self._stopped("waiting", "approval", {"tools": ["pay_invoice"]})
+        call = self._call_of(task, "awaiting", {"invoice": "1045", "amount": 1240.5, "to": "Papelaria Oliveira"})
+        Approval.objects.create(
+            task=task, tool_call=call, tool=call.name, description="Pays an invoice from the shop's account.",
+            arguments=call.arguments, arguments_schema={"type": "object"}, expires_at=self.now + timedelta(hours=20),
+        )  # fmt: skip
+        self._stopped("waiting", "input", {"questions": [asked]})
+        review = self._stopped("needs_review", "", {})
+        self._call_of(review, "needs_review", {"invoice": "1046", "amount": 88})
+
+    def _stopped(self, status: str, waiting_for: str, said: dict[str, Any]) -> Task:
+        version = self.chance.choice(self.versions)
+        at = self.now - timedelta(minutes=self.chance.randint(4, 50))
+        error = "The call pay_invoice(invoice='1046') was begun and did not finish; whether it was done is not known."
+        task = Task.objects.create(
+            created_at=at, owner=self.owners[0], status=status, waiting_for=waiting_for, agent=version.agent,
+            agent_version=version, input=self.chance.choice(QUESTIONS)[0], queue="interactive", runs_before=at, fence=1,
+            last_event=3, trace_id=f"{self.chance.getrandbits(128):032x}", started_at=at,
+            error_type="" if waiting_for else "ToolCallUnfinished", error_message="" if waiting_for else error,
+        )  # fmt: skip
+        outcome = Attempt.Outcome.WAITING if waiting_for else Attempt.Outcome.NEEDS_REVIEW
+        Attempt.objects.create(task=task, fence=1, worker="worker-1", started_at=at, ended_at=at, outcome=outcome)
+        stopped = {"status": status} | ({"waiting_for": waiting_for} if waiting_for else {}) | said
+        for number, data in enumerate([{"status": "queued"}, {"status": "running"}, stopped], start=1):
+            TaskEvent.objects.create(task=task, number=number, fence=1, kind="status", data=data, created_at=at)
+        return task
+
+    def _call_of(self, task: Task, state: str, arguments: dict[str, Any]) -> ToolCall:
+        return ToolCall.objects.create(
+            task=task, key=f"{self.chance.getrandbits(256):064x}", name="pay_invoice", arguments=arguments,
+            effects="once", state=state, fence=1, times=int(state == "needs_review"),
+        )  # fmt: skip
 
     def schedules(self) -> None:
         """A report every morning that has run for a week, an hourly check, and one that is paused."""
