@@ -53,6 +53,11 @@ class TaskQuerySet(models.QuerySet["Task"]):
         """Queued tasks whose time has come."""
         return self.filter(Q(not_before=None) | Q(not_before__lte=now), status="queued", dependencies_left=0)
 
+    def suspects(self, now: datetime, before: datetime) -> Self:
+        """Due tasks that run in a process of their own and are not left to anybody since `before`."""
+        free = Q(told_at=None) | Q(told_at__lt=before) | Q(told_at__lt=F("not_before"))
+        return self.due(now).filter(free, is_suspect=True).order_by("runs_before", "id")
+
     def too_late(self, now: datetime) -> Self:
         """Queued tasks that should have been started by now."""
         return self.filter(status="queued", start_by__lt=now).order_by("start_by")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit
-from agents.tasks import endings
+from agents.tasks import endings, storage
 from agents.tasks.attempts import (
     Renewed,
     append_events,
@@ -32,14 +32,40 @@ from agents.tasks.exceptions import IllegalTransition
 from agents.tasks.models import TERMINAL, Priority, Status, Task, WaitingFor
 from agents.tasks.queues import open_queues
 from agents.tasks.submitting import HEAD_STARTS, announce, known_task, make_way, policy_of, stop, submit, submit_many
-from agents.tasks.sweeping import sweep
+from agents.tasks.sweeping import TELL_AGAIN_SECONDS, sweep
 
 __all__ = [
-    "HEAD_STARTS", "Renewed", "announce", "append_events", "cancel", "claim", "crash", "fail",
-    "finish_cancelled", "finish_review", "hand_back", "has_suspects", "known_task", "make_way", "policy_of",
-    "queue_again", "renew", "resume", "retry", "review", "submit", "submit_many", "succeed", "sweep", "task_of",
-    "time_out", "wait",
+    "HEAD_STARTS",
+    "Renewed",
+    "announce",
+    "append_events",
+    "cancel",
+    "claim",
+    "crash",
+    "fail",
+    "finish_cancelled",
+    "finish_review",
+    "hand_back",
+    "known_task",
+    "make_way",
+    "policy_of",
+    "queue_again",
+    "renew",
+    "reserve_suspects",
+    "resume",
+    "retry",
+    "review",
+    "submit",
+    "submit_many",
+    "succeed",
+    "sweep",
+    "task_of",
+    "time_out",
+    "wait",
 ]  # fmt: skip
+
+# One process runs them one after the other; more are left to other workers.
+MOST_SUSPECTS = 4
 
 AS_BEFORE: Any = object()
 """Stands for the input that the task had."""
@@ -122,10 +148,18 @@ def finish_review(*, task: Task, actor: audit.Actor, decision: str, result: Any 
     return current
 
 
-def has_suspects(queues: Sequence[str]) -> bool:
-    """Whether a task of these queues has to run in a process of its own, and may."""
-    open_ones = open_queues(queues)
-    return Task.objects.due(timezone.now()).filter(queue__in=open_ones, is_suspect=True).exists()
+def reserve_suspects(queues: Sequence[str]) -> int:
+    """How many tasks of these queues have to run in a process of their own now, and are left to the caller: nobody else
+    is told of them for a while.
+    """
+    now = storage.read_clock()
+    before = now - timedelta(seconds=TELL_AGAIN_SECONDS)
+    found = Task.objects.suspects(now, before).filter(queue__in=open_queues(queues))
+    if not found.exists():
+        return 0
+    with transaction.atomic():
+        reserved = [*found.select_for_update(skip_locked=True).values_list("pk", flat=True)[:MOST_SUSPECTS]]
+        return Task.objects.filter(pk__in=reserved).update(told_at=now)
 
 
 def _locked(task: Task) -> Task:

@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 
 from agents.runtime.connections import release_connections
-from agents.tasks.services import has_suspects
+from agents.tasks.services import reserve_suspects
 from agents.worker.keeper import Keeper
 from telemetry.spans import flush_spans
 
@@ -42,7 +42,7 @@ class Alone:
 
     def run(self, queues: Sequence[str]) -> None:
         """Starts the process when it is needed and not there."""
-        if self.is_running or not has_suspects(queues):
+        if self.is_running or not reserve_suspects(queues):
             return
         command = [sys.executable, "-m", "django", COMMAND, "--worker", self._worker, *queues]
         with self._lock:

@@ -151,6 +151,9 @@ def test_a_process_is_started_only_when_there_is_a_suspect(held: Claim, monkeypa
     beside.stop()
     assert started[-1] == ["15"]
     other = alone.Alone("worker-2")
+    other.run([QUEUE])
+    assert len(started) == 2, "it is left to the first"
+    Task.objects.update(told_at=None)
     other.stop()
     other.run([QUEUE])
-    assert len(started) == 2
+    assert len(started) == 2, "who stops starts nothing"
