@@ -13,7 +13,7 @@ from tests.chaos.brokers import Broker, breakable
 from tests.chaos.harness import FULL_SIZE, TASKS, TERMINAL, Fleet, Posts, database, fleet, say, sized, until
 from tests.chaos.test_workers import body
 
-pytestmark = [pytest.mark.queueing, pytest.mark.timeout(600 if FULL_SIZE else 240)]
+pytestmark = [pytest.mark.once, pytest.mark.queueing, pytest.mark.timeout(600 if FULL_SIZE else 240)]
 
 PER_SECOND = 20
 BACK_SECONDS = 30

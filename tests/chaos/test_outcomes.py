@@ -16,7 +16,7 @@ import pytest
 from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, TASKS, TERMINAL, Fleet, say, sized
 from tests.chaos.test_workers import SHORT, body
 
-pytestmark = pytest.mark.timeout(900 if FULL_SIZE else 120)
+pytestmark = [pytest.mark.once, pytest.mark.timeout(900 if FULL_SIZE else 120)]
 
 CANCEL_SECONDS = 5
 # What a run that is over may take to be given up, and what notices that.

@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.harness import FULL_SIZE, Fleet, Posts, until
 from tests.chaos.test_workers import body
 
-pytestmark = pytest.mark.timeout(600 if FULL_SIZE else 240)
+pytestmark = [pytest.mark.once, pytest.mark.timeout(600 if FULL_SIZE else 240)]
 
 LOW, HIGH = 200, 20
 # So many urgent ones always wait.

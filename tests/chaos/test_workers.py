@@ -72,6 +72,7 @@ def test_frozen_workers_double_nothing(given_fleet: Fleet) -> None:
     say(tasks=len(audit.tasks), attempts=dict(audit.outcomes()), doubled=len(audit.doubled))
 
 
+@pytest.mark.once
 def test_frozen_workers_would_double_without_the_fence(given_fleet: Fleet) -> None:
     audit = _freeze(given_fleet, faults="without-fence")
     assert len(audit.doubled) >= 1

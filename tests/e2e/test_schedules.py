@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.site import Site
 
 SCHEDULES = "/api/v1/schedules"
@@ -13,6 +15,7 @@ COUNT = 10
 LATEST = timedelta(seconds=10)
 
 
+@pytest.mark.once
 def test_schedules_that_are_due_at_one_moment_run_then_and_once(site: Site) -> None:
     due = (datetime.now(UTC) + timedelta(seconds=3)).replace(microsecond=0)
     asked = {"agent": "echo", "input": "bom dia", "every_seconds": 3600, "starts_at": due.isoformat()}

@@ -116,6 +116,7 @@ def _roots(langsmith: Ingest) -> dict[str, dict[str, Any]]:
     return {run["extra"]["metadata"]["attempt"]: run for run in runs if run and not run.get("parent_run_id")}
 
 
+@pytest.mark.once
 @pytest.mark.queueing
 def test_a_chat_message_whose_worker_is_killed_is_one_story_everywhere(tmp_path: Path) -> None:
     with (
@@ -318,6 +319,7 @@ def test_sentry_and_langsmith_carry_the_ids_of_the_story_and_none_of_ten_secrets
     }  # fmt: skip
 
 
+@pytest.mark.once
 def test_sentry_and_langsmith_that_are_away_change_nothing(tmp_path: Path) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     with _watched(tmp_path, SENTRY_DSN=f"http://public@{nobody}/7", LANGSMITH_ENDPOINT=f"http://{nobody}") as site:

@@ -43,6 +43,7 @@ def _deliveries(site: Site, state: str) -> list[dict[str, Any]]:
     return list(site.request("GET", f"{WEBHOOKS}/deliveries?state={state}")[1]["results"])
 
 
+@pytest.mark.once
 def test_a_receiver_is_told_and_told_again_when_the_worker_is_killed(telling_site: Site, inbox: Inbox) -> None:
     site = telling_site
     status, endpoint = site.request("POST", WEBHOOKS, {"url": inbox.url})

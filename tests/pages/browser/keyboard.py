@@ -10,6 +10,8 @@ from playwright.sync_api import Page
 
 # How long an outline may take to appear (Unfold fades some in).
 FADE_SECONDS = 0.5
+# Day, month, year, hour, minute, second, half of the day, the calendar, and whatever a browser adds.
+MOST_PARTS = 12
 
 # Numbers everything that a key should reach, remembers how it looks, and puts the focus before the first of it. Of
 # radio buttons only one is reached by Tab, the rest by arrows; what is closed, hidden or switched off, not at all.
@@ -50,6 +52,7 @@ LOOK = r"""() => {
   return {
     number: plan?.number ?? -1,
     html: element.outerHTML.slice(0, 160),
+    hasParts: ["date", "datetime-local", "month", "time", "week"].includes(element.type),
     isSeen: plan?.look !== window.walkLook(element),
     isInside: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
   };
@@ -71,8 +74,7 @@ def walk(page: Page) -> Walk:
     faults = [f"by mouse alone: {html}" for html in prepared["byMouse"]]
     reached: list[int] = []
     for _ in range(len(wanted) + 2):
-        page.keyboard.press("Tab")
-        now = page.evaluate(LOOK)
+        now = _next(page, reached)
         if now is None or (reached and now["number"] == reached[0]):
             break
         reached.append(now["number"])
@@ -83,6 +85,16 @@ def walk(page: Page) -> Walk:
         missed = [html for number, html in enumerate(wanted) if number not in reached]
         faults.append(f"reached in the order {reached}; never: {missed}")
     return Walk(len(reached), faults)
+
+
+def _next(page: Page, reached: list[int]) -> dict[str, Any] | None:
+    """What Tab leads to: None when that is the page's end. The parts of a date (day, month, …) are one control."""
+    for _ in range(MOST_PARTS):
+        page.keyboard.press("Tab")
+        now: dict[str, Any] | None = page.evaluate(LOOK)
+        if now is None or not now["hasParts"] or not reached or now["number"] != reached[-1]:
+            break
+    return now
 
 
 def _faults_of(page: Page, now: dict[str, Any]) -> list[str]:
