@@ -25,12 +25,15 @@ ROOT = Path(__file__).resolve().parent.parent
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # What a site may see of the environment of the tests: where programs are, never their settings.
 KEPT = ("PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+# A server's 100 connections are for all that run side by side here.
+CONNECTIONS = "4"
 
 
 def base_environ(home: Path, **more: str) -> dict[str, str]:
     """The environment of a clean shell, plus what a test asks for."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return kept | {"MUTIRAO_HOME": str(home), "PYTHONUNBUFFERED": "1"} | more
+    own = {"MUTIRAO_HOME": str(home), "PYTHONUNBUFFERED": "1", "DATABASE_POOL_MAX": CONNECTIONS}
+    return kept | own | more
 
 
 def manage(home: Path, *arguments: str, timeout: float = 60, **more: str) -> subprocess.CompletedProcess[str]:

@@ -10,12 +10,15 @@ class Parcels(AgentDefinition):
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 from agents.definitions.data import TOOL_CALLING, Configuration
 
 CODE_KIND = "code:"
+# CPython 3.11 counts the depth of a syntax tree for all threads together: two that parse at once can fail.
+_parsing = threading.Lock()
 
 
 @runtime_checkable
@@ -115,7 +118,9 @@ def tool_name(tool: Tool) -> str:
 def _sources(subjects: list[Any]) -> Iterator[str]:
     for subject in subjects:
         try:
-            yield inspect.getsource(subject)
+            with _parsing:
+                source = inspect.getsource(subject)
+            yield source
         except (OSError, TypeError):
             # Typed into a shell, or not written in Python: its name is all there is to compare.
             name = getattr(subject, "__qualname__", type(subject).__qualname__)

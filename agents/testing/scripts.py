@@ -30,7 +30,8 @@ def scripted_chat_model(name: str, parameters: Mapping[str, Any] | None = None, 
     - echo: says what the person said.
     - tools: calls every tool it is offered once (`args` by tool), then says what they answered.
     - slow: says `pieces` words (20), one every `delay` seconds (0.1).
-    - fail: says `text`, raises `error`: unavailable, timeout, rate-limited, rejected, unauthorized or crash.
+    - fail: says `text` after `delay` seconds (0), raises `error`: unavailable, timeout, rate-limited, rejected,
+      unauthorized or crash.
     """
     if name in _named:
         return _named[name]
@@ -61,7 +62,8 @@ def _slow(_request: Request, parameters: Mapping[str, Any]) -> Reply:
 
 
 def _fail(_request: Request, parameters: Mapping[str, Any]) -> Reply:
-    return Reply(text=str(parameters.get("text", "")), error=_ERRORS[str(parameters.get("error", "unavailable"))]())
+    error = _ERRORS[str(parameters.get("error", "unavailable"))]()
+    return Reply(text=str(parameters.get("text", "")), error=error, delay=float(parameters.get("delay", 0)))
 
 
 def _example(schema: Mapping[str, Any], request: Request) -> dict[str, Any]:

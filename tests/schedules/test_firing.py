@@ -246,7 +246,7 @@ def test_a_refusal_is_forgotten_with_the_next_run(made: Made, member: User) -> N
     _deactivate(member)
     tick()
     User.objects.filter(pk=member.pk).update(is_active=True)
-    make_due(schedule, ago=timedelta(0))
+    make_due(schedule, ago=timedelta(milliseconds=500))
     assert tick() == {"fired": 1}
     schedule.refresh_from_db()
     assert schedule.last_error == ""

@@ -19,7 +19,7 @@ sync_agents()
 create_agent(slug="patient", name="Patient", description="Speaks slowly.", model="scripted:slow",
     parameters={"pieces": 60, "delay": 0.1})
 create_agent(slug="broken", name="Broken", description="Never manages.", model="scripted:fail",
-    parameters={"error": "rejected"})
+    parameters={"error": "rejected", "delay": 0.5})
 create_agent(slug="tooler", name="Tooler", description="Uses its tools.", model="scripted:tools",
     tools=["calculate", "current_time"])
 create_agent(slug="fumbler", name="Fumbler", description="Uses its tool wrongly.", model="scripted:tools",

@@ -150,6 +150,18 @@ def test_arrow_up_edits_the_last_message_and_what_followed_is_cut(chat: Visit) -
     assert _is_quiet(chat)
 
 
+def test_a_message_is_edited_on_a_page_of_its_own_and_cancel_leads_back(chat: Visit) -> None:
+    page = chat.begin("echo", "first")
+    chat.answered()
+    conversation = page.url
+    page.goto(page.url.split("/chat/")[0] + str(page.locator(".chat-edit").get_attribute("href")))
+    expect(page.get_by_label("Change your message")).to_have_value("first")
+    page.keyboard.press("Escape")
+    page.wait_for_url(f"{conversation}*")
+    chat.answered()
+    assert _is_quiet(chat)
+
+
 def test_tool_calls_are_folded_with_arguments_and_result(chat: Visit) -> None:
     page = chat.begin("tooler", "What is 6 times 7?")
     chat.answered()
@@ -165,10 +177,10 @@ def test_tool_calls_are_folded_with_arguments_and_result(chat: Visit) -> None:
 def test_a_failed_answer_says_why_and_can_be_tried_again(chat: Visit) -> None:
     page = chat.begin("broken", "Please work.")
     expect(page.locator("[data-outcome]")).to_contain_text("ModelRejected")
-    expect(page.locator("#announcer")).to_contain_text("ModelRejected")
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".chat-pending")).to_have_count(1)
     expect(page.locator("[data-outcome]")).to_contain_text("ModelRejected")
+    expect(page.locator("#announcer")).to_contain_text("ModelRejected")
 
 
 def test_twenty_payloads_do_nothing(chat: Visit) -> None:
