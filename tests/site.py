@@ -25,8 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # What a site may see of the environment of the tests: where programs are, never their settings.
 KEPT = ("PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
-# A server's 100 connections are for all that run side by side here.
-CONNECTIONS = "4"
+# Fewer than threads: whoever holds one while waiting for a thread that wants one stands still, and is found out. A
+# server's 100 are also for all that run side by side here.
+CONNECTIONS = "2"
 
 
 def base_environ(home: Path, **more: str) -> dict[str, str]:

@@ -60,6 +60,7 @@ class EventWriter:
             self._is_finished = True
             self._changed.notify()
         if self._thread is not None:
+            release_connections()  # it needs one to write the rest
             self._thread.join()
         self._raise_failure()
         left, self._waiting = tuple(self._waiting), []

@@ -24,7 +24,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.base import Checkpoint as GraphState
 from langgraph.constants import START
 
-from agents.runtime.connections import close_connections
+from agents.runtime.connections import close_connections, release_connections
 from agents.runtime.group_commit import PATIENCE_SECONDS, GroupCommit
 from agents.runtime.json_values import storable
 from agents.runtime.models import Checkpoint, CheckpointWrite
@@ -175,6 +175,8 @@ class DjangoSaver(BaseCheckpointSaver[int]):
     def _tuples(self, checkpoints: CheckpointQuerySet) -> Iterator[CheckpointTuple]:
         rows = [*checkpoints]
         writes = self._writes_of(rows)
+        # LangGraph reads in the thread that then waits for others to save: it must not hold what they need.
+        release_connections()
         for row in rows:
             key = (row.thread_id, row.namespace, row.checkpoint_id)
             yield CheckpointTuple(
