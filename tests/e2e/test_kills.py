@@ -48,6 +48,7 @@ def _finishes_once(site: Site, name: str, task_id: str) -> None:
     assert lines.count("last") == 1
 
 
+@pytest.mark.embedded
 def test_a_killed_web_process_is_replaced_and_the_task_goes_on(own_site: Site) -> None:
     task_id = _in_the_middle(own_site, "web")
     killed = own_site.child("web")
@@ -58,6 +59,7 @@ def test_a_killed_web_process_is_replaced_and_the_task_goes_on(own_site: Site) -
     assert _lines(own_site, "web") == ["first", "middle", "last"]
 
 
+@pytest.mark.embedded
 def test_a_killed_valkey_is_replaced_and_the_task_goes_on(embedded_site: Site) -> None:
     task_id = _in_the_middle(embedded_site, "valkey")
     killed = embedded_site.child("valkey")

@@ -14,6 +14,7 @@ import pytest
 from mutirao.embedded import free_port
 from tests.site import ROOT, Site, base_environ, manage, running
 
+pytestmark = pytest.mark.embedded
 SECOND_START_SECONDS = 8
 
 

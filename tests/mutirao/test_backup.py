@@ -118,6 +118,7 @@ def test_a_restored_installation_has_the_same_rows_to_the_microsecond(
     assert counts == {"tasks.task": 3, "schedules.scheduledrun": 1}
 
 
+@pytest.mark.embedded
 def test_the_secrets_come_along_and_only_their_owner_reads_them(backup: Path, machine: Manage, tmp_path: Path) -> None:
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert machine("restore", str(backup)).returncode == 0
@@ -141,6 +142,7 @@ def test_new_rows_after_a_restore_get_numbers_of_their_own(backup: Path, empty: 
     assert added.returncode == 0, added.stderr
 
 
+@pytest.mark.embedded
 def test_an_installation_in_use_is_not_replaced_unless_asked(backup: Path, machine: Manage) -> None:
     assert machine("restore", str(backup)).returncode == 0
     refused = machine("restore", str(backup))
@@ -150,6 +152,7 @@ def test_an_installation_in_use_is_not_replaced_unless_asked(backup: Path, machi
     assert forced.returncode == 0, forced.stderr
 
 
+@pytest.mark.embedded
 def test_a_key_that_is_set_elsewhere_has_to_be_the_same(backup: Path, machine: Manage, tmp_path: Path) -> None:
     refused = machine("restore", str(backup), SECRET_KEY="another-one-of-more-than-thirty-two-characters")
     assert refused.returncode == 1
@@ -161,6 +164,7 @@ def test_a_key_that_is_set_elsewhere_has_to_be_the_same(backup: Path, machine: M
     assert restored.returncode == 0, restored.stderr
 
 
+@pytest.mark.embedded
 def test_a_damaged_backup_changes_nothing(backup: Path, machine: Manage, tmp_path: Path) -> None:
     assert machine("restore", str(backup)).returncode == 0
     damaged = tmp_path / "damaged.zip"
@@ -188,6 +192,7 @@ def test_rows_that_do_not_fit_together_are_all_taken_back(backup: Path, empty: M
     assert _parts(again) == _parts(backup)
 
 
+@pytest.mark.embedded
 def test_a_backup_of_a_newer_version_is_refused(full: User, machine: Manage, tmp_path: Path) -> None:
     file = tmp_path / "newer.zip"
     MigrationRecorder(connection).record_applied("agents_tasks", "9999_future")
@@ -217,6 +222,7 @@ def test_a_backup_of_an_older_version_is_brought_forward(backup: Path, empty: Ma
     assert "made by an older version of Mutirão; restore it into a database without tables" in refused.stderr
 
 
+@pytest.mark.embedded
 def test_a_foreign_file_is_refused(machine: Manage, tmp_path: Path) -> None:
     file = tmp_path / "x.zip"
     file.write_text("hello")
@@ -227,6 +233,7 @@ def test_a_foreign_file_is_refused(machine: Manage, tmp_path: Path) -> None:
     assert "No such file or directory" in machine("restore", str(tmp_path / "none.zip")).stderr
 
 
+@pytest.mark.embedded
 def test_an_encrypted_backup_opens_with_its_passphrase_alone(full: User, machine: Manage, tmp_path: Path) -> None:
     file = tmp_path / "sealed.zip"
     make_backup(file, passphrase=PASSPHRASE)
