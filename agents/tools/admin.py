@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
@@ -25,6 +26,7 @@ from agents.tools.exceptions import ToolError
 from agents.tools.forms import DecisionForm
 from agents.tools.models import Approval, ToolCall
 from agents.tools.permissions import may_decide
+from agents.tools.querysets import ApprovalQuerySet
 from agents.tools.reviews import DONE, RETRY, review_call
 from foundation.admin import ReadOnlyAdmin, page
 from telemetry.masking import masked
@@ -41,12 +43,27 @@ CALL_COLOURS = {
 }  # fmt: skip
 
 
+class OpenFilter(admin.SimpleListFilter):
+    """Those that somebody waits for: a task that was cancelled leaves its own undecided."""
+
+    title = gettext_lazy("decision")
+    parameter_name = "decision"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """One choice."""
+        return [("open", _("waited for"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Approval]) -> QuerySet[Approval]:
+        """The rows of the choice."""
+        return cast("ApprovalQuerySet", queryset).pending() if self.value() == "open" else queryset
+
+
 @admin.register(Approval)
 class ApprovalAdmin(ReadOnlyAdmin):
     """Read-only but for the decision, which needs `decide_approval` and leaves an audit entry."""
 
     list_display = ("tool", "colour", "agent", "owner", "created_at", "expires_at", "decided_by")
-    list_filter = ("state", ("created_at", admin.DateFieldListFilter))
+    list_filter = (OpenFilter, "state", ("created_at", admin.DateFieldListFilter))
     list_select_related = ("task__agent_version__agent", "task__owner", "decided_by")
     search_fields = ("=id", "=task__id", "=tool")
     search_help_text = gettext_lazy("Id, task or tool, exactly.")
@@ -55,7 +72,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
     @display(description=gettext_lazy("state"), label=COLOURS, ordering="state")
     def colour(self, approval: Approval) -> tuple[str, str]:
         """A coloured badge."""
-        return approval.state, approval.get_state_display()
+        return approval.state, approval.standing
 
     @display(description=gettext_lazy("agent"))
     def agent(self, approval: Approval) -> str:

@@ -137,3 +137,10 @@ class Approval(BaseModel):
     def is_open(self) -> bool:
         """Whether a decision still matters. Needs `task` on the row."""
         return self.state == self.State.PENDING and self.task.status not in TERMINAL
+
+    @property
+    def standing(self) -> str:
+        """The state in words. Nobody waits for what is undecided of a task that has ended."""
+        if self.state == self.State.PENDING and not self.is_open:
+            return str(_("no longer needed"))
+        return self.get_state_display()

@@ -43,6 +43,7 @@ THREADS = 4
 QUEUES = ("interactive", "background")
 ENVIRON = {
     "MUTIRAO_APPS": "tests.parts.chaos",
+    "MUTIRAO_ALLOW_SCRIPTED_MODELS": "1",
     "MUTIRAO_HTTPS": "0",
     "MUTIRAO_LEASE_SECONDS": str(LEASE_SECONDS),
     "MUTIRAO_SWEEP_SECONDS": str(SWEEP_SECONDS),
@@ -193,6 +194,22 @@ class Fleet(Site):
         """SIGKILL."""
         self.workers.remove(worker)
         worker.kill()
+
+    def replace_the_dead_until(self, condition: Callable[[], bool], *, within: float, **options: Any) -> int:
+        """Starts a worker (`options` as `start_workers` takes them) for each that has died; how many did."""
+        deaths = 0
+
+        def look() -> bool:
+            nonlocal deaths
+            dead = [worker for worker in self.workers if worker.code is not None]
+            for worker in dead:
+                self.workers.remove(worker)
+                self.start_workers(1, **options)
+            deaths += len(dead)
+            return condition()
+
+        self.wait(look, within=within)
+        return deaths
 
     def dismiss_workers(self) -> None:
         """Kills all of them."""

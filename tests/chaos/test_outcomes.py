@@ -31,18 +31,10 @@ def test_a_task_that_kills_its_process_fails_alone(given_fleet: Fleet) -> None:
     status, poison = fleet.request("POST", TASKS, {**body("chaos-poison"), "max_attempts": 2, "priority": "high"})
     assert status == 202
     good += fleet.submit(10, body(pause=0.5))
-    deaths = 0
-
-    def look() -> bool:
-        nonlocal deaths
-        for worker in [*fleet.workers]:
-            if worker.code is not None:
-                fleet.workers.remove(worker)
-                fleet.start_workers(1)
-                deaths += 1
-        return sum(fleet.statuses([*good, poison["id"]])[status] for status in TERMINAL) == len(good) + 1
-
-    fleet.wait(look, within=90)
+    everything = [*good, poison["id"]]
+    deaths = fleet.replace_the_dead_until(
+        lambda: sum(fleet.statuses(everything)[status] for status in TERMINAL) == len(everything), within=90
+    )
     audit = fleet.audit(good)
     audit.assert_done_once(SHORT)
     assert {(row["failures"], row["crashes"]) for row in audit.tasks.values()} == {(0, 0)}
@@ -81,19 +73,19 @@ def _cancel_and_time(fleet: Fleet, tasks: list[str], *, within: float) -> None:
     assert time.monotonic() - began < within
 
 
-def _keyed(agent: str, keys: list[str], fleet: Fleet, **given: Any) -> list[str]:
-    made = [fleet.request("POST", TASKS, {**body(agent, **given), "serial_key": key}) for key in keys]
+def _keyed(asked: dict[str, Any], keys: list[str], fleet: Fleet) -> list[str]:
+    made = [fleet.request("POST", TASKS, asked | {"serial_key": key}) for key in keys]
     assert Counter(status for status, _ in made) == {202: len(keys)}
     return [task["id"] for _, task in made]
 
 
 def _queued(fleet: Fleet, keys: list[str]) -> list[str]:
-    return _keyed("chaos-short", keys, fleet)
+    return _keyed(body(), keys, fleet)
 
 
 def _running(fleet: Fleet, keys: list[str]) -> list[str]:
     fleet.start_workers(1, threads=len(keys))
-    tasks = _keyed("chaos-long", keys, fleet, pause=1.0)
+    tasks = _keyed(body("chaos-long", pause=1.0), keys, fleet)
     fleet.wait(lambda: fleet.statuses(tasks)["running"] == len(tasks), within=60)
     return tasks
 
@@ -106,10 +98,17 @@ def _with_a_dead_worker(fleet: Fleet, keys: list[str]) -> list[str]:
 
 def _waiting_to_retry(fleet: Fleet, keys: list[str]) -> list[str]:
     fleet.start_workers(1)
-    tasks = _keyed("chaos-patient", keys, fleet)
+    tasks = _keyed(body("chaos-patient"), keys, fleet)
     once = "SELECT count(*) FROM agents_tasks_task WHERE failures = 1 AND status = 'queued'"
     before = fleet.rows(once)[0][0]
     fleet.wait(lambda: fleet.rows(once)[0][0] >= min(before + len(tasks), len(tasks)), within=60)
+    return tasks
+
+
+def _waiting_for_approval(fleet: Fleet, keys: list[str]) -> list[str]:
+    fleet.start_workers(1)
+    tasks = _keyed({"agent": "chaos-asker", "input": "Order it."}, keys, fleet)
+    fleet.wait(lambda: fleet.statuses(tasks)["waiting"] == len(tasks), within=60)
     return tasks
 
 
@@ -117,6 +116,7 @@ STATES: dict[str, tuple[Callable[[Fleet, list[str]], list[str]], float]] = {
     "queued": (_queued, CANCEL_SECONDS),
     "running": (_running, CANCEL_SECONDS),
     "waiting to retry": (_waiting_to_retry, CANCEL_SECONDS),
+    "waiting for approval": (_waiting_for_approval, CANCEL_SECONDS),
     "with a dead worker": (_with_a_dead_worker, LEASE_SECONDS + CANCEL_SECONDS),
 }
 
@@ -133,9 +133,10 @@ def test_a_cancel_ends_a_task_in_any_state_and_leaves_nothing_busy(given_fleet: 
     if state == "queued":
         fleet.start_workers(1)
     # The key is free again: what comes next runs.
-    after = _keyed("chaos-short", keys, fleet)
+    after = _keyed(body(), keys, fleet)
     fleet.wait_until_done(after, within=30)
     fleet.audit(after).assert_done_once(SHORT)
+    assert fleet.request("GET", "/api/v1/approvals?open=true")[1]["results"] == []
 
 
 @pytest.mark.parametrize("if_busy", ["queue", "reject", "interrupt", "rollback"])

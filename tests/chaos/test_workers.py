@@ -135,24 +135,15 @@ def test_a_graph_killed_in_any_step_goes_on_from_there(given_fleet: Fleet, agent
     undisturbed = fleet.submit(1, body(agent))
     deaths = {k: fleet.submit(1, body(agent, dies_in=f"{prefix}{k}"))[0] for k in which}
     everything = [*undisturbed, *deaths.values()]
-    _replace_the_dead_until_done(fleet, everything)
+    fleet.replace_the_dead_until(
+        lambda: fleet.statuses(everything)["succeeded"] == len(everything), within=120, threads=1
+    )
     audit = fleet.audit(everything)
     audit.assert_done_once(steps)
     assert len(audit.tasks) == len(which) + 1
     pauses = [_seconds_to_resume(audit, task, k) for k, task in deaths.items()]
     assert max(pauses) < LEASE_SECONDS + NOTICE_SECONDS
     say(deaths=len(pauses), longest_pause=f"{max(pauses):.1f} s")
-
-
-def _replace_the_dead_until_done(fleet: Fleet, tasks: list[str]) -> None:
-    def look() -> bool:
-        for worker in [*fleet.workers]:
-            if worker.code is not None:
-                fleet.workers.remove(worker)
-                fleet.start_workers(1, threads=1)
-        return fleet.statuses(tasks)["succeeded"] == len(tasks)
-
-    fleet.wait(look, within=120)
 
 
 def _seconds_to_resume(audit: Audit, task: str, k: int) -> float:

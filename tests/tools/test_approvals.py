@@ -234,6 +234,7 @@ def test_a_task_that_waits_for_approval_is_cancelled_at_once(waiting: Callable[.
     tasks.cancel(task=task, actor=SYSTEM)
     assert status_of(task) == "cancelled"
     assert Approval.objects.pending().count() == 0
+    assert Approval.objects.select_related("task").get().standing == "no longer needed"
     with pytest.raises(AlreadyDecided):
         decide(task, operator, "approve")
     assert paid == []

@@ -12,11 +12,15 @@ from typing import Annotated, Any, TypedDict
 from langgraph.graph import END, START, StateGraph
 
 from agents.definitions import AgentDefinition, register
-from tests.parts.chaos import effects
+from agents.tools.context import idempotency_key
+from agents.tools.traits import declare
+from tests.parts.chaos import effects, faults
 
 PATIENCE_SECONDS = 120
 BRANCHES = ("a", "b", "c", "d")
 LONG = 10
+# As `agents.testing` speaks it: every tool is called once.
+CALLS_ITS_TOOLS = "scripted:tools"
 
 
 class Work(TypedDict, total=False):
@@ -151,3 +155,58 @@ class Patient(AgentDefinition):
 
     def graph(self, context: Any) -> StateGraph[Work]:
         return one_node(refuse)
+
+
+def _order(key: str) -> str:
+    """A call to another system, which sees this key; the process may die before anybody has written down that there
+    was one.
+    """
+    fence = effects.note(f"order {key}")
+    if fence == 1 and faults.DIES_IN_TOOL in faults.chosen():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "ordered"
+
+
+@declare(effects="idempotent")
+def order_safely(order: str) -> str:
+    """Orders something from a service that counts by key."""
+    return _order(idempotency_key())
+
+
+@declare(effects="once")
+def order_once(order: str) -> str:
+    """Orders something from a service that believes everything."""
+    return _order("")
+
+
+@declare(needs_approval=True)
+def order_with_approval(order: str) -> str:
+    """Orders something that somebody has to agree to."""
+    return _order("")
+
+
+@register
+class Buyer(AgentDefinition):
+    """Its tool may be called again."""
+
+    slug = "chaos-buyer"
+    model = CALLS_ITS_TOOLS
+    tools = (order_safely,)
+
+
+@register
+class BuyerOnce(AgentDefinition):
+    """Its tool may not."""
+
+    slug = "chaos-buyer-once"
+    model = CALLS_ITS_TOOLS
+    tools = (order_once,)
+
+
+@register
+class Asker(AgentDefinition):
+    """Its tool has to be approved."""
+
+    slug = "chaos-asker"
+    model = CALLS_ITS_TOOLS
+    tools = (order_with_approval,)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from typing import Any
 VARIABLE = "CHAOS_FAULTS"
 # The file that says at which point the web process shall die next; whoever takes it away dies.
 DIE = "die"
+# The tools of `agents` look whether it was chosen.
+DIES_IN_TOOL = "dies-in-tool"
 LONGEST_RANDOM_SECONDS = 0.006
 
 Fault = Callable[[str], None]
@@ -29,6 +32,11 @@ def install(chosen: str) -> None:
     for each in filter(None, chosen.split(",")):
         name, _, value = each.partition("=")
         FAULTS[name](value)
+
+
+def chosen() -> list[str]:
+    """What this process was started with."""
+    return os.environ.get(VARIABLE, "").split(",")
 
 
 def without_fence(_value: str) -> None:
@@ -118,6 +126,32 @@ REACHED = {
 }  # fmt: skip
 
 
+def dies_in_tool(_value: str) -> None:
+    """A worker that dies in the middle of the first attempt's tool call."""
+
+
+def dies_after_ledger(_value: str) -> None:
+    """A worker that dies when the first attempt's call is in the ledger and not yet in the graph's state."""
+    from agents.tools import ledger
+    from agents.tools.context import RunContext
+
+    succeed = ledger.succeed
+
+    def note_and_die(run: RunContext, call_id: uuid.UUID, result: str | None) -> None:
+        succeed(run, call_id, result)
+        if run.fence == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _replace(succeed, note_and_die)
+
+
+def without_ledger(_value: str) -> None:
+    """A worker that keeps no account of tool calls."""
+    from agents.tools.traits import Traits
+
+    Traits.is_recorded = property(lambda _self: False)  # type: ignore[assignment, method-assign]
+
+
 def dying(_value: str) -> None:
     """A web process that dies at the point that the file names, once."""
     from agents.tasks import services, storage
@@ -173,5 +207,8 @@ FAULTS: dict[str, Fault] = {
     "without-sweeper": without_sweeper,
     "head-starts": head_starts,
     "clock": clock,
+    DIES_IN_TOOL: dies_in_tool,
+    "dies-after-ledger": dies_after_ledger,
+    "without-ledger": without_ledger,
     "dying": dying,
 }
