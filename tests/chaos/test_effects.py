@@ -17,7 +17,7 @@ DIES_IN_TOOL, DIES_AFTER_LEDGER = "dies-in-tool", "dies-after-ledger"
 
 def crash_and_finish(fleet: Fleet, agent: str, fault: str) -> list[str]:
     """So many tasks whose first attempt kills its process at this moment; each is then taken up again."""
-    fleet.start_workers(2, threads=1, faults=fault)
+    fleet.start_workers(sized(6, tenth=2), threads=1, faults=fault)
     fleet.wait_for_workers()
     tasks = fleet.submit(CRASHES, {"agent": agent, "input": "Order it."})
     ends = (*TERMINAL, "needs_review")
