@@ -12,6 +12,7 @@ from agents.api.serializers import (
     BulkSubmittedSerializer,
     MessageSubmissionSerializer,
     PostedMessageSerializer,
+    TaskDetailSerializer,
     TaskReviewSerializer,
     TaskSubmissionSerializer,
     TaskWithConversationSerializer,
@@ -58,7 +59,9 @@ SUBMIT_TASK = extend_schema(
         200: OpenApiResponse(_TASK, description="Ended, also when it failed, while the caller waited."),
     },
 )  # fmt: skip
-GET_TASK = extend_schema(operation_id="tasks_get", summary="Show a task", tags=["tasks"])
+GET_TASK = extend_schema(
+    operation_id="tasks_get", summary="Show a task", tags=["tasks"], responses={200: TaskDetailSerializer}
+)
 CANCEL_TASK = extend_schema(
     operation_id="tasks_cancel", summary="Cancel a task", tags=["tasks"], request=None,
     responses={

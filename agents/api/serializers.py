@@ -9,9 +9,11 @@ from rest_framework import serializers
 
 from agents.memory.serializers import MessageSerializer
 from agents.memory.services import SERIAL_PREFIX
-from agents.tasks.models import Task
+from agents.tasks.models import Task, WaitingFor
+from agents.tasks.questions import questions_of
 from agents.tasks.serializers import (
     AnyField,
+    ObjectField,
     ReviewSerializer,
     StrictSerializer,
     SubmissionSerializer,
@@ -38,6 +40,30 @@ class TaskWithConversationSerializer(TaskSerializer):
         is_turn = serial_key.startswith(SERIAL_PREFIX)
         conversation = serial_key.removeprefix(SERIAL_PREFIX) if is_turn else None
         return super().to_representation(instance) | {"conversation": conversation}
+
+
+class QuestionSerializer(serializers.Serializer[dict[str, Any]]):
+    """What a task asks."""
+
+    id = serializers.CharField(help_text=_("Of several, an answer can name it."))
+    value = AnyField(help_text=_("What the graph has said."))
+    schema = ObjectField(required=False, help_text=_("The JSON Schema of an answer, if it has one."))
+
+
+class TaskDetailSerializer(TaskWithConversationSerializer):
+    """A task, and what it asks."""
+
+    questions = QuestionSerializer(
+        many=True, read_only=True, help_text=_("What it asks while it waits for input; answered with `resume`.")
+    )
+
+    class Meta:
+        ref_name = "TaskDetail"
+
+    def to_representation(self, instance: Task) -> dict[str, Any]:
+        """See TaskSerializer."""
+        asks = instance.waiting_for == WaitingFor.INPUT
+        return super().to_representation(instance) | {"questions": questions_of(instance.pk) if asks else []}
 
 
 _TASK = TaskWithConversationSerializer()

@@ -24,6 +24,7 @@ from agents.api.filters import TaskNameFilter, TaskWithConversationFilter
 from agents.api.serializers import (
     BulkSubmissionSerializer,
     MessageSubmissionSerializer,
+    TaskDetailSerializer,
     TaskReviewSerializer,
     TaskSubmissionSerializer,
     TaskWithConversationSerializer,
@@ -43,7 +44,7 @@ from agents.tasks.models import Task
 from agents.tasks.permissions import may_operate
 from agents.tasks.serializers import ResumeSerializer, RetrySerializer
 from agents.tasks.services import cancel, finish_review, resume, retry
-from agents.tools.reviews import review_call
+from agents.tools.reviews import open_calls, review_call
 from foundation.async_views import AsyncGenericAPIView, Later
 from foundation.pagination import TiedOrdering
 from foundation.threads import in_thread
@@ -109,8 +110,8 @@ class TaskDetail(TaskView):
 
     @schema.GET_TASK
     def get(self, request: Request, **kwargs: Any) -> Response:
-        """One task, with its result once it has one."""
-        return Response(task_document(self.get_object()))
+        """One task, with its result once it has one, and what it asks while it waits for an answer."""
+        return Response(TaskDetailSerializer(self.get_object()).data)
 
 
 class TaskOperation(TaskView):
@@ -177,6 +178,9 @@ class TaskReview(TaskOperation):
             review_call(
                 task=task, call_id=said["tool_call"], decision=said["decision"], result=said.get("result"), actor=actor
             )
+        elif said["decision"] == "continue" and open_calls(task):
+            # It would only come back.
+            raise IllegalTransition(_("Say first what became of its tool calls, with retry or done."))
         else:
             finish_review(task=task, actor=actor, **said)
         return Response(task_document(self.get_object()))

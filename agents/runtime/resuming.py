@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -19,12 +18,12 @@ from agents.runtime.exceptions import ReviewWanted
 from agents.runtime.housekeeping import forget
 from agents.runtime.saver import DjangoSaver
 from agents.tasks.data import Claim, Failure, NewEvent
-from agents.tasks.models import Status, TaskEvent, WaitingFor
+from agents.tasks.models import TaskEvent
+from agents.tasks.questions import questions_of
 from agents.tasks.services import append_events
 from agents.tools.ledger import has_effects
 
 _INTERRUPTS: Final = "__interrupt__"
-_STOPS: Final = [Status.WAITING.value, Status.NEEDS_REVIEW.value]
 
 
 def saved_state(claim: Claim, version: VersionData, saver: DjangoSaver, config: Any) -> CheckpointTuple | None:
@@ -55,7 +54,8 @@ def resumed_with(claim: Claim, saved: CheckpointTuple) -> Command[Any] | None:
     The row keeps an answer until the task waits again, so that a crash loses none. What the graph has taken in
     already is seen in its checkpoint: the question is no longer open there, and is not answered twice.
     """
-    asked = _questions(claim.task_id)
+    # The row has no answer any more when the task has stopped for something else since.
+    asked = questions_of(claim.task_id)
     if not asked:
         return None
     writes = saved.pending_writes or []
@@ -70,17 +70,6 @@ def _answers(value: Any, ids: list[str]) -> dict[str, Any]:
     if isinstance(value, dict) and value and value.keys() <= set(ids):
         return cast("dict[str, Any]", value)
     return dict.fromkeys(ids, value)
-
-
-def _questions(task_id: uuid.UUID) -> list[dict[str, Any]]:
-    """What the task has waited for an answer to, if that is what it stopped for last: the row has no answer any more
-    when it has stopped for something else since.
-    """
-    stops = TaskEvent.objects.filter(task=task_id, kind=TaskEvent.Kind.STATUS, data__status__in=_STOPS)
-    said = stops.order_by("-number").values_list("data", flat=True).first()
-    if said is None or said.get("waiting_for") != WaitingFor.INPUT:
-        return []
-    return cast("list[dict[str, Any]]", said.get("questions", []))
 
 
 def _interrupts(value: Any) -> Iterable[Interrupt]:

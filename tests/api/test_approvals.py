@@ -9,7 +9,7 @@ import pytest
 from accounts.models import User
 from agents.tasks import attempts
 from agents.tasks.data import Failure
-from agents.tasks.models import Task
+from agents.tasks.models import Task, WaitingFor
 from agents.tools.approvals import wait_for_approvals
 from agents.tools.models import Approval, ToolCall
 from tests.api.conftest import Submit, approval_of
@@ -71,6 +71,20 @@ def test_a_list_takes_as_many_queries_however_long_it_is(
         assert len(client.get(f"{APPROVALS}?open=true").json()["results"]) == 5
 
 
+def test_a_task_that_waits_for_input_says_what_it_asks(api: Api, member: User, submitted: Submit) -> None:
+    address = f"/api/v1/tasks/{submitted(member).pk}"
+    assert api(member).get(address).json()["questions"] == []
+    claim = attempts.claim(queues=["interactive"], worker="test")
+    assert claim is not None
+    asked = [{"id": "1" * 32, "value": "Which of them?"}, {"id": "2" * 32, "value": {"of": ["a", "b"]}}]
+    attempts.wait(claim=claim, waiting_for=WaitingFor.INPUT, seconds=60, data={"questions": asked})
+    shown = api(member).get(address).json()
+    assert (shown["status"], shown["waiting_for"], shown["questions"]) == ("waiting", "input", asked)
+    answered = api(member).post(f"{address}/resume", {"value": {"1" * 32: "b", "2" * 32: "a"}}, format="json")
+    assert (answered.status_code, answered.json()["status"]) == (202, "queued")
+    assert api(member).get(address).json()["questions"] == []
+
+
 class TestAReview:
     @pytest.fixture
     def call(self, member: User, submitted: Submit) -> ToolCall:
@@ -104,6 +118,7 @@ class TestAReview:
             ({"decision": "continue", "tool_call": "018f0000-0000-7000-8000-000000000000"}, 400),
             ({"decision": "retry", "tool_call": "018f0000-0000-7000-8000-000000000000"}, 400),
             ({"decision": "perhaps"}, 400),
+            ({"decision": "continue"}, 409),
             ({"decision": "fail", "reason": "It was never meant to be."}, 200),
         ],
     )

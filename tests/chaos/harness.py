@@ -130,6 +130,8 @@ class Fleet(Site):
             for line in process.stdout:
                 said = json.loads(line)
                 if "order" in said:
+                    # The system gives numbers again, after hours or thousands of threads.
+                    self.ended.pop(said["pid"], None)
                     self._pids[said["order"]] = said["pid"]
                 elif "ended" in said:
                     self.ended[said["ended"]] = said["code"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +21,9 @@ from django.views.decorators.http import require_http_methods
 from accounts.audit import Actor
 from accounts.models import User
 from agents.tasks.exceptions import TaskError
-from agents.tasks.models import Status, Task, TaskEvent, WaitingFor
+from agents.tasks.models import Status, Task, WaitingFor
 from agents.tasks.permissions import may_operate
+from agents.tasks.questions import questions_of
 from agents.tasks.services import finish_review, resume
 from agents.tasks.shown import shown
 from agents.tools.exceptions import ToolError
@@ -154,15 +154,12 @@ def waiting_of(task: Task, user: User) -> Waiting | None:
     if task.waiting_for == WaitingFor.CHILDREN:
         rows = Task.objects.filter(parent=task).select_related("agent_version__agent").order_by("-created_at", "-id")
         return Waiting(children=tuple(rows[:MOST_CHILDREN]))
-    questions = questions_of(task)
+    questions = _questions_of(task)
     return Waiting(questions=questions, may_answer=may_operate(user, task), form=AnswerForm(questions=questions))
 
 
-def questions_of(task: Task) -> tuple[Question, ...]:
-    """What the task has asked when it began to wait."""
-    said = TaskEvent.objects.filter(task=task, kind=TaskEvent.Kind.STATUS, data__status=Status.WAITING.value)
-    data: Mapping[str, Any] = said.order_by("-number").values_list("data", flat=True).first() or {}
-    asked = [Question(str(each["id"]), shown(each["value"])) for each in data.get("questions", [])]
+def _questions_of(task: Task) -> tuple[Question, ...]:
+    asked = [Question(str(each["id"]), shown(each["value"])) for each in questions_of(task.pk)]
     return tuple(asked) or (Question("", _("Your answer")),)
 
 
@@ -171,7 +168,7 @@ def questions_of(task: Task) -> tuple[Question, ...]:
 def answer(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Answers what a task asks; what cannot be read is shown again, as it was written."""
     task = _operable(request, pk)
-    form = AnswerForm(request.POST or None, questions=questions_of(task))
+    form = AnswerForm(request.POST or None, questions=_questions_of(task))
     if form.is_valid():
         _told(request, lambda: resume(task=task, value=form.cleaned_data["value"], actor=Actor.of(request)))
         return redirect(_back(request, task))
