@@ -22,7 +22,7 @@ from statistics import median
 from tests.benchmarks.counting import measure_counting
 from tests.benchmarks.durable import measure_durable
 from tests.benchmarks.lists import GOAL_MS, LOOKS_AT, mark_of, measure_lists
-from tests.benchmarks.marks import MARKS, Figure, Mark, measure
+from tests.benchmarks.marks import MARKS, PLATFORM, Figure, Mark, measure
 from tests.benchmarks.pages import measure_pages
 from tests.site import ROOT, Site, running
 
@@ -96,7 +96,7 @@ def _site(environ: dict[str, str]) -> Iterator[Site]:
     _make_database(environ)
     with (
         tempfile.TemporaryDirectory(prefix="mutirao-bench-") as folder,
-        running(Path(folder), MUTIRAO_APPS="tests.parts", LOG_LEVEL="WARNING", **environ) as site,
+        running(Path(folder), **PLATFORM | environ) as site,
     ):
         site.make_key()
         yield site

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from tests.benchmarks.marks import AGENT, TASKS, Client
+from tests.benchmarks.marks import AGENT, PLATFORM, TASKS, Client
 from tests.gateway.upstream import Answer, upstream
 from tests.pairs import second_pair
 from tests.site import Site, running
@@ -48,7 +48,7 @@ def measure_durable(environ: Mapping[str, str]) -> dict[str, float]:
 def _platform(**environ: str) -> Iterator[Site]:
     with (
         tempfile.TemporaryDirectory(prefix="mutirao-bench-") as folder,
-        running(Path(folder), **{"MUTIRAO_APPS": "tests.parts", "LOG_LEVEL": "WARNING", **environ}) as site,
+        running(Path(folder), **PLATFORM | environ) as site,
     ):
         site.make_key()
         yield site

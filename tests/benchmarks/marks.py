@@ -17,6 +17,8 @@ ALONE = 100
 TOGETHER = 600
 STREAMS = 40
 AGENT = "one-node"
+# A platform to measure; its pool is as a user has it, not as small as the tests' are.
+PLATFORM = {"MUTIRAO_APPS": "tests.parts", "LOG_LEVEL": "WARNING", "DATABASE_POOL_MAX": "10"}
 TASKS = "/api/v1/tasks"
 
 
