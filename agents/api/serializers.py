@@ -51,10 +51,10 @@ class QuestionSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class TaskDetailSerializer(TaskWithConversationSerializer):
-    """A task, and what it asks."""
+    """A task, and what it asks while it waits for input."""
 
     questions = QuestionSerializer(
-        many=True, read_only=True, help_text=_("What it asks while it waits for input; answered with `resume`.")
+        many=True, required=False, help_text=_("What it asks while it waits for input; answered with `resume`.")
     )
 
     class Meta:
@@ -62,8 +62,10 @@ class TaskDetailSerializer(TaskWithConversationSerializer):
 
     def to_representation(self, instance: Task) -> dict[str, Any]:
         """See TaskSerializer."""
-        asks = instance.waiting_for == WaitingFor.INPUT
-        return super().to_representation(instance) | {"questions": questions_of(instance.pk) if asks else []}
+        shown = super().to_representation(instance)
+        if instance.waiting_for == WaitingFor.INPUT:
+            shown["questions"] = questions_of(instance.pk)
+        return shown
 
 
 _TASK = TaskWithConversationSerializer()

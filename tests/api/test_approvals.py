@@ -73,7 +73,7 @@ def test_a_list_takes_as_many_queries_however_long_it_is(
 
 def test_a_task_that_waits_for_input_says_what_it_asks(api: Api, member: User, submitted: Submit) -> None:
     address = f"/api/v1/tasks/{submitted(member).pk}"
-    assert api(member).get(address).json()["questions"] == []
+    assert "questions" not in api(member).get(address).json()
     claim = attempts.claim(queues=["interactive"], worker="test")
     assert claim is not None
     asked = [{"id": "1" * 32, "value": "Which of them?"}, {"id": "2" * 32, "value": {"of": ["a", "b"]}}]
@@ -82,7 +82,7 @@ def test_a_task_that_waits_for_input_says_what_it_asks(api: Api, member: User, s
     assert (shown["status"], shown["waiting_for"], shown["questions"]) == ("waiting", "input", asked)
     answered = api(member).post(f"{address}/resume", {"value": {"1" * 32: "b", "2" * 32: "a"}}, format="json")
     assert (answered.status_code, answered.json()["status"]) == (202, "queued")
-    assert api(member).get(address).json()["questions"] == []
+    assert "questions" not in api(member).get(address).json()
 
 
 class TestAReview:
