@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from foundation.threads import release_connections
+from foundation.threads import close_connections
 from telemetry.spans import flush_spans, pending_spans
 
 SECONDS = 1.0
@@ -37,7 +37,7 @@ class Flusher:
             is_over = self._over.wait(self._seconds)
             if pending_spans():
                 flush_spans()
-                release_connections()
+                close_connections()
 
 
 flusher = Flusher()

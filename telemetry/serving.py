@@ -13,7 +13,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from django.urls import set_script_prefix
 
-from foundation.threads import release_connections
+from foundation.threads import close_connections
 from telemetry.views import metrics
 
 logger = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         try:
             response = metrics(WSGIRequest(environ))
         finally:
-            release_connections()
+            close_connections()
     else:
         response = HttpResponse(status=404)
     start_response(f"{response.status_code} {response.reason_phrase}", [*response.items()])

@@ -43,8 +43,8 @@ from agents.tasks.exceptions import IllegalTransition
 from agents.tasks.models import Task
 from agents.tasks.permissions import may_operate
 from agents.tasks.serializers import ResumeSerializer, RetrySerializer
-from agents.tasks.services import cancel, finish_review, resume, retry
-from agents.tools.reviews import open_calls, review_call
+from agents.tasks.services import cancel, resume, retry
+from agents.tools.reviews import review_call, review_task
 from foundation.async_views import AsyncGenericAPIView, Later
 from foundation.pagination import TiedOrdering
 from foundation.threads import in_thread
@@ -178,11 +178,8 @@ class TaskReview(TaskOperation):
             review_call(
                 task=task, call_id=said["tool_call"], decision=said["decision"], result=said.get("result"), actor=actor
             )
-        elif said["decision"] == "continue" and open_calls(task):
-            # It would only come back.
-            raise IllegalTransition(_("Say first what became of its tool calls, with retry or done."))
         else:
-            finish_review(task=task, actor=actor, **said)
+            review_task(task=task, actor=actor, **said)
         return Response(task_document(self.get_object()))
 
 

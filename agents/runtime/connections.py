@@ -54,18 +54,11 @@ def close_borrowed() -> None:
 
 
 def release_connections() -> None:
-    """Gives this thread's pooled connections back, so that a model call does not hold one. SQLite's stay
-    open.
+    """Gives this thread's pooled connections back, so that a model call does not hold one. SQLite's stay open, unlike
+    with `foundation.threads.close_connections`, which is for a thread that is not coming back.
     """
     for connection in connections.all(initialized_only=True):
         if _is_pooled(connection) and not connection.in_atomic_block:
-            connection.close()
-
-
-def close_connections() -> None:
-    """Closes this thread's connections: for a thread that is not coming back."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
             connection.close()
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agents.runtime.connections import close_connections, release_connections
+from agents.runtime.connections import release_connections
 from agents.runtime.json_values import storable
 from agents.tasks.data import NewEvent
 from agents.tasks.models import TaskEvent
+from foundation.threads import close_connections
 
 WAIT_SECONDS = 0.05
 MOST_WAITING = 40

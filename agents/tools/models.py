@@ -141,6 +141,6 @@ class Approval(BaseModel):
     @property
     def standing(self) -> str:
         """The state in words. Nobody waits for what is undecided of a task that has ended."""
-        if self.state == self.State.PENDING and not self.is_open:
+        if self.state == self.State.PENDING and self.task.status in TERMINAL:
             return str(_("no longer needed"))
         return self.get_state_display()

@@ -15,6 +15,7 @@ from agents.tasks import endings
 from agents.tasks.exceptions import IllegalTransition, InvalidInput
 from agents.tasks.inputs import check_storable
 from agents.tasks.models import Status, Task
+from agents.tasks.services import finish_review
 from agents.tools.exceptions import AlreadyDecided, UnknownToolCall
 from agents.tools.ledger import MOST_RESULT_CHARACTERS
 from agents.tools.models import ToolCall
@@ -28,6 +29,15 @@ def open_calls(task: Task) -> list[ToolCall]:
     if task.status != Status.NEEDS_REVIEW:
         return []
     return [*ToolCall.objects.filter(task=task, state=ToolCall.State.NEEDS_REVIEW).order_by("created_at", "id")]
+
+
+def review_task(*, task: Task, decision: str, actor: audit.Actor, **said: Any) -> Task:
+    """What becomes of a task that needs review, as `finish_review` takes it. Raises IllegalTransition, also for one
+    that would only come back, because nobody has said what became of its calls.
+    """
+    if decision == "continue" and open_calls(task):
+        raise IllegalTransition(_("Say first what became of its tool calls, with retry or done."))
+    return finish_review(task=task, decision=decision, actor=actor, **said)
 
 
 def review_call(*, task: Task, call_id: uuid.UUID, decision: str, actor: audit.Actor, result: Any = None) -> Task:

@@ -12,7 +12,7 @@ from django.db import close_old_connections
 
 from agents.webhooks import sending
 from agents.webhooks.sending import Taken
-from foundation.threads import release_connections
+from foundation.threads import close_connections
 
 logger = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Deliverer:
             except Exception:
                 logger.exception("webhook_round_failed")
                 close_old_connections()
-            release_connections()
+            close_connections()
             # Not all workers at once.
             pause = settings.WEBHOOK_POLL_SECONDS * (0.8 + 0.4 * random.random())  # noqa: S311
             with self._changed:
@@ -95,7 +95,7 @@ class Deliverer:
             # Nothing is lost: the lease ends, and it is sent again.
             logger.exception("webhook_not_written", delivery_id=str(taken.delivery.pk))
         finally:
-            release_connections()
+            close_connections()
             with self._changed:
                 self._busy -= Counter({host: 1})
                 # There is room for the next.

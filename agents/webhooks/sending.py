@@ -26,7 +26,7 @@ from agents.webhooks.models import Delivery, DeliveryAttempt, Endpoint
 from agents.webhooks.services import disable_endpoint, task_secret_of
 from foundation import egress
 from foundation.encryption import CannotDecrypt
-from foundation.threads import release_connections
+from foundation.threads import close_connections
 from telemetry import metrics
 from telemetry.masking import mask_text
 
@@ -119,7 +119,7 @@ def _send(delivery: Delivery, now: datetime) -> Outcome:
     try:
         url, secrets = _receiver(delivery, now)
         # A slow receiver keeps a thread, but no connection of the pool that the agents' runs share.
-        release_connections()
+        close_connections()
         answer = egress.send(
             "POST", url, content=body, most_bytes=4 * MOST_EXCERPT, cut=True,
             headers={

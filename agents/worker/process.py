@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
-from agents.runtime.connections import close_connections, release_connections
+from agents.runtime.connections import release_connections
 from agents.runtime.housekeeping import forget_finished
 from agents.schedules import services as schedules
 from agents.tasks import services as tasks
@@ -24,6 +24,7 @@ from agents.worker.alone import Alone
 from agents.worker.keeper import Keeper
 from agents.worker.models import WorkerProcess
 from foundation.pruning import prune
+from foundation.threads import close_connections
 from telemetry.farewell import send_the_rest
 from telemetry.serving import serve
 from telemetry.spans import flush_spans

@@ -89,7 +89,7 @@ class RequestThread(Executor):
 current: ContextVar[RequestThread | None] = ContextVar("request_thread", default=None)
 
 
-def release_connections() -> None:
+def close_connections() -> None:
     """Gives this thread's database connections back to their pools, except one in the middle of a transaction."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
@@ -103,7 +103,7 @@ async def in_thread(function: Callable[Args, Result], /, *args: Args.args, **kwa
         try:
             return function(*args, **kwargs)
         finally:
-            release_connections()
+            close_connections()
 
     try:
         return await sync_to_async(visit, thread_sensitive=True)()

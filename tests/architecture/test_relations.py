@@ -5,9 +5,12 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pytest
 from django.apps import AppConfig, apps
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
+
+pytestmark = pytest.mark.embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.embedded
+
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "locale" / "pt_BR" / "LC_MESSAGES" / "django.mo"
 ROOMS = ("accounts", "agents", "platform", "telemetry")

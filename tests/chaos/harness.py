@@ -16,12 +16,11 @@ import sys
 import threading
 import time
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,14 @@ import psycopg
 from kombu import Connection, Queue
 
 from mutirao.embedded import EmbeddedValkey, free_port
+from tests.chaos.audit import TERMINAL, Audit
+from tests.chaos.posts import Posts
 from tests.environment import GIVEN
 from tests.parts.chaos import effects
 from tests.parts.chaos.effects import Effect
 from tests.site import ROOT, Site, base_environ
 
 FULL_SIZE = os.environ.get("MUTIRAO_FULL_SIZE") == "1"
-TASKS = "/api/v1/tasks"
-TERMINAL = ("succeeded", "failed", "cancelled")
 LEASE_SECONDS = 3
 SWEEP_SECONDS = 0.5
 THREADS = 4
@@ -297,176 +296,6 @@ class Fleet(Site):
 
 def _tail(file: Path, lines: int = 150) -> str:
     return "\n".join(file.read_text(errors="replace").splitlines()[-lines:]) if file.exists() else ""
-
-
-def _by_task(rows: Iterable[tuple[Any, ...]], wanted: set[str]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = defaultdict(list)
-    for task_id, *rest in rows:
-        if (task := str(uuid.UUID(str(task_id)))) in wanted:
-            found[task].append(tuple(rest))
-    return found
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What became of some tasks: their rows, the rows of their attempts and logs, and what their steps did outside."""
-
-    tasks: dict[str, dict[str, Any]]
-    attempts: dict[str, list[tuple[int, str]]]
-    events: dict[str, list[tuple[int, int, str, str]]]
-    effects: dict[str, list[Effect]]
-    wanted: set[str]
-
-    @classmethod
-    def of(cls, fleet: Fleet, tasks: Sequence[str]) -> Audit:
-        """Reads them."""
-        wanted = set(tasks)
-        columns = ("status", "fence", "failures", "crashes", "last_event", "result", "error_type")
-        tasks_of = f"SELECT id, {', '.join(columns)} FROM agents_tasks_task"  # noqa: S608 (names of our own)
-        rows = _by_task(fleet.rows(tasks_of), wanted)
-        attempts = "SELECT task_id, fence, outcome FROM agents_tasks_attempt ORDER BY id"
-        events = "SELECT task_id, number, fence, kind, data FROM agents_tasks_taskevent ORDER BY number"
-        done: dict[str, list[Effect]] = defaultdict(list)
-        for effect in fleet.effects():
-            if effect.task in wanted:
-                done[effect.task].append(effect)
-        return cls(
-            tasks={task: dict(zip(columns, found[0], strict=True)) for task, found in rows.items()},
-            attempts=_by_task(fleet.rows(attempts), wanted),
-            events=_by_task(fleet.rows(events), wanted),
-            effects=done,
-            wanted=wanted,
-        )
-
-    @property
-    def lost(self) -> set[str]:
-        """Accepted, and not done: there is no row, or it has not succeeded."""
-        return {task for task in self.wanted if self.tasks.get(task, {}).get("status") != "succeeded"}
-
-    @property
-    def doubled(self) -> set[str]:
-        """Ended more than once, or written to by an attempt after the next one had begun."""
-        return {task for task in self.wanted if self._ends(task) > 1 or self._is_mixed(task)}
-
-    def _ends(self, task: str) -> int:
-        """How often the end was written: what hangs on it (answers, releases, accounts) happened so often."""
-        events = [_json(data)["status"] in TERMINAL for _, _, kind, data in self.events[task] if kind == "status"]
-        succeeded = [outcome for _, outcome in self.attempts[task] if outcome == "succeeded"]
-        return max(sum(events), len(succeeded))
-
-    def _is_mixed(self, task: str) -> bool:
-        fences = [fence for _, fence, _, _ in self.events[task]]
-        return fences != sorted(fences)
-
-    @property
-    def more_than_once_begun(self) -> set[str]:
-        """Tasks of more than one attempt: what the failures have really hit."""
-        return {task for task, attempts in self.attempts.items() if len(attempts) > 1}
-
-    def outcomes(self) -> Counter[str]:
-        """How the attempts ended."""
-        return Counter(outcome for attempts in self.attempts.values() for _, outcome in attempts)
-
-    def assert_done_once(self, steps: Sequence[str]) -> None:
-        """Nothing lost, nothing doubled, the right result, a log without holes, and every step made outside too."""
-        assert self.lost == set(), [self.tasks.get(task) for task in self.lost][:5]
-        assert self.doubled == set(), [(self.attempts[task], self.events[task]) for task in self.doubled][:3]
-        for task, row in self.tasks.items():
-            assert sorted(_json(row["result"])["steps"]) == sorted(steps), row
-            assert [number for number, *_ in self.events[task]] == [*range(1, row["last_event"] + 1)]
-            assert [fence for fence, outcome in self.attempts[task] if outcome == "succeeded"] == [row["fence"]]
-            # A service that counts by key has seen each step once; an attempt makes a step once.
-            made = [(effect.key, effect.fence) for effect in self.effects[task]]
-            assert len(set(made)) == len(made), made
-            assert {effect.key for effect in self.effects[task]} == {f"{task}:{step}" for step in steps}
-
-
-def _json(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
-
-
-@dataclass
-class Post:
-    """One request to submit a task: the answers until one was 202, and when that was."""
-
-    body: Mapping[str, Any]
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    answers: list[int] = field(default_factory=list)
-    problems: list[tuple[str, Any]] = field(default_factory=list)
-    task: str = ""
-    seconds: float = 0.0
-
-
-class Posts:
-    """Requests to submit, sent by some threads over connections that stay open.
-
-    With `patience` (seconds) a caller tries again, with the same key, what was not accepted; 0 is for a connection that
-    broke.
-    """
-
-    def __init__(self, fleet: Fleet, *, patience: float = 0) -> None:
-        self.all: list[Post] = []
-        self._fleet = fleet
-        self._patience = patience
-        self._own = threading.local()
-        self._connections: list[HTTPConnection] = []
-
-    @property
-    def tasks(self) -> list[str]:
-        """The ids of what was accepted."""
-        return [post.task for post in self.all if post.task]
-
-    def send_all(self, bodies: Sequence[Mapping[str, Any]], *, parallel: int, per_second: float = 0) -> None:
-        """One for each body, at most so many a second; returns when all have been answered."""
-        began = time.monotonic()
-
-        def send(numbered: tuple[int, Mapping[str, Any]]) -> Post:
-            number, body = numbered
-            if per_second:
-                time.sleep(max(0.0, began + number / per_second - time.monotonic()))
-            return self.send(body)
-
-        with ThreadPoolExecutor(parallel) as pool:
-            self.all += pool.map(send, enumerate(bodies))
-        self.close()
-
-    def close(self) -> None:
-        """Closes the connections of threads that have ended."""
-        while self._connections:
-            self._connections.pop().close()
-
-    def send(self, body: Mapping[str, Any]) -> Post:
-        """One, until it is accepted or patience is over."""
-        post = Post(body)
-        deadline = time.monotonic() + self._patience
-        while True:
-            self._try(post)
-            if post.task or time.monotonic() > deadline:
-                return post
-            time.sleep(0.1)
-
-    def _connection(self) -> HTTPConnection:
-        if not hasattr(self._own, "connection"):
-            self._own.connection = self._fleet.connect()
-            self._connections.append(self._own.connection)
-        return self._own.connection  # type: ignore[no-any-return]
-
-    def _try(self, post: Post) -> None:
-        connection = self._connection()
-        began = time.monotonic()
-        try:
-            response = self._fleet.send(connection, "POST", TASKS, post.body, Idempotency_Key=post.key)
-            status, text = response.status, response.read()
-        except (OSError, HTTPException):
-            connection.close()  # the next request opens it again
-            post.answers.append(0)
-            return
-        post.seconds = time.monotonic() - began
-        post.answers.append(status)
-        if status == 202:
-            post.task = json.loads(text)["id"]
-        else:
-            post.problems.append((response.headers.get("Content-Type", ""), json.loads(text)))
 
 
 @contextmanager

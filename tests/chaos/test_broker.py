@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.chaos.audit import TERMINAL
 from tests.chaos.brokers import Broker, breakable
-from tests.chaos.harness import FULL_SIZE, TASKS, TERMINAL, Fleet, Posts, database, fleet, say, sized, until
+from tests.chaos.harness import FULL_SIZE, Fleet, database, fleet, say, sized, until
+from tests.chaos.posts import TASKS, Posts
 from tests.chaos.test_workers import body
 
 pytestmark = [pytest.mark.once, pytest.mark.queueing, pytest.mark.timeout(600 if FULL_SIZE else 240)]

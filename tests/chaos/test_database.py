@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Fleet, Posts, fleet, say, sized, valkey
+from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Fleet, fleet, say, sized, valkey
 from tests.chaos.postgresql import PostgreSQL, postgresql
+from tests.chaos.posts import Posts
 from tests.chaos.test_workers import body
 from tests.environment import GIVEN
 

@@ -7,7 +7,9 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.harness import FULL_SIZE, TERMINAL, Fleet, say, sized
+from tests.chaos.audit import TERMINAL
+from tests.chaos.harness import FULL_SIZE, Fleet, say, sized
+from tests.parts.chaos.effects import ORDER
 
 pytestmark = [pytest.mark.once, pytest.mark.timeout(900 if FULL_SIZE else 240)]
 
@@ -33,7 +35,7 @@ def requests(fleet: Fleet, tasks: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {task: [] for task in tasks}
     for effect in fleet.effects():
         if effect.task in found:
-            found[effect.task].append(effect.step.removeprefix("order "))
+            found[effect.task].append(effect.step.removeprefix(ORDER))
     return found
 
 

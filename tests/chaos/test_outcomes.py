@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, TASKS, TERMINAL, Fleet, say, sized
+from tests.chaos.audit import TERMINAL
+from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Fleet, say, sized
+from tests.chaos.posts import TASKS
 from tests.chaos.test_workers import SHORT, body
 
 pytestmark = [pytest.mark.once, pytest.mark.timeout(900 if FULL_SIZE else 120)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.harness import FULL_SIZE, Fleet, Posts, until
+from tests.chaos.harness import FULL_SIZE, Fleet, until
+from tests.chaos.posts import Posts
 from tests.chaos.test_workers import body
 
 pytestmark = [pytest.mark.once, pytest.mark.timeout(600 if FULL_SIZE else 240)]

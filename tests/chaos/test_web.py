@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.harness import FULL_SIZE, TASKS, Fleet, Posts, say, sized
+from tests.chaos.harness import FULL_SIZE, Fleet, say, sized
+from tests.chaos.posts import TASKS, Posts
 from tests.chaos.test_workers import body
 from tests.parts.chaos.faults import POINTS
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Audit, Fleet, Member, Posts, say, sized, until
+from tests.chaos.audit import Audit
+from tests.chaos.harness import FULL_SIZE, LEASE_SECONDS, Fleet, Member, say, sized, until
+from tests.chaos.posts import Posts
 from tests.parts.chaos.agents import BRANCHES, LONG
 
 pytestmark = pytest.mark.timeout(900 if FULL_SIZE else 240)

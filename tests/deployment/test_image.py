@@ -34,6 +34,8 @@ from mutirao.embedded import free_port
 from tests.environment import GIVEN
 from tests.mutirao.databases import KINDS, empty_database
 
+pytestmark = pytest.mark.embedded
+
 ROOT = Path(__file__).resolve().parents[2]
 ABSOLUTE = re.compile(r"(?<![\w.])/(app|opt/static|opt/venv|var/lib/mutirao|run/secrets)\b")
 WITHIN = 40.0

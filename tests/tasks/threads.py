@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
-from agents.runtime.connections import close_connections
+from foundation.threads import close_connections
 
 Result = TypeVar("Result")
 PATIENCE_SECONDS = 60

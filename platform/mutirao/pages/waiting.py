@@ -24,12 +24,12 @@ from agents.tasks.exceptions import TaskError
 from agents.tasks.models import Status, Task, WaitingFor
 from agents.tasks.permissions import may_operate
 from agents.tasks.questions import questions_of
-from agents.tasks.services import finish_review, resume
+from agents.tasks.services import resume
 from agents.tasks.shown import shown
 from agents.tools.exceptions import ToolError
 from agents.tools.models import Approval, ToolCall
 from agents.tools.permissions import may_decide
-from agents.tools.reviews import DONE, RETRY, open_calls, review_call
+from agents.tools.reviews import DONE, RETRY, open_calls, review_call, review_task
 from mutirao.pages.reading import readable_task
 
 MOST_CHARACTERS = 200_000
@@ -183,7 +183,7 @@ def review(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     task = _operable(request, pk)
     form = TaskReviewForm(request.POST or None, may_continue=not open_calls(task))
     if form.is_valid():
-        _told(request, lambda: finish_review(task=task, actor=Actor.of(request), **form.cleaned_data))
+        _told(request, lambda: review_task(task=task, actor=Actor.of(request), **form.cleaned_data))
         return redirect("pages:task", task.pk)
     context = {"task": task, "form": form, "title": _("Decide about the task"), "said": task.error_message}
     return render(request, "tasks/form.html", context, status=400 if form.errors else 200)

@@ -14,7 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from agents.definitions import AgentDefinition, register
 from agents.tools.context import idempotency_key
 from agents.tools.traits import declare
-from tests.parts.chaos import effects, faults
+from tests.parts.chaos import effects
 
 PATIENCE_SECONDS = 120
 BRANCHES = ("a", "b", "c", "d")
@@ -158,12 +158,8 @@ class Patient(AgentDefinition):
 
 
 def _order(key: str) -> str:
-    """A call to another system, which sees this key; the process may die before anybody has written down that there
-    was one.
-    """
-    fence = effects.note(f"order {key}")
-    if fence == 1 and faults.DIES_IN_TOOL in faults.chosen():
-        os.kill(os.getpid(), signal.SIGKILL)
+    """A call to another system, which sees this key."""
+    effects.note(f"{effects.ORDER}{key}")
     return "ordered"
 
 

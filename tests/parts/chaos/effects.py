@@ -15,6 +15,8 @@ from pathlib import Path
 from agents.runtime.run import current_run
 
 FILE = "effects.jsonl"
+# How the steps begin that are calls of tools; the key that the other system sees follows.
+ORDER = "order "
 
 
 @dataclass(frozen=True, slots=True)

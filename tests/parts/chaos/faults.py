@@ -20,8 +20,6 @@ from typing import Any
 VARIABLE = "CHAOS_FAULTS"
 # The file that says at which point the web process shall die next; whoever takes it away dies.
 DIE = "die"
-# The tools of `agents` look whether it was chosen.
-DIES_IN_TOOL = "dies-in-tool"
 LONGEST_RANDOM_SECONDS = 0.006
 
 Fault = Callable[[str], None]
@@ -32,11 +30,6 @@ def install(chosen: str) -> None:
     for each in filter(None, chosen.split(",")):
         name, _, value = each.partition("=")
         FAULTS[name](value)
-
-
-def chosen() -> list[str]:
-    """What this process was started with."""
-    return os.environ.get(VARIABLE, "").split(",")
 
 
 def without_fence(_value: str) -> None:
@@ -127,7 +120,18 @@ REACHED = {
 
 
 def dies_in_tool(_value: str) -> None:
-    """A worker that dies in the middle of the first attempt's tool call."""
+    """A worker that dies in the middle of the first attempt's order, when only the other system knows of it."""
+    from tests.parts.chaos import effects
+
+    note = effects.note
+
+    def note_and_die(step: str) -> int:
+        fence = note(step)
+        if fence == 1 and step.startswith(effects.ORDER):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return fence
+
+    effects.note = note_and_die
 
 
 def dies_after_ledger(_value: str) -> None:
@@ -207,7 +211,7 @@ FAULTS: dict[str, Fault] = {
     "without-sweeper": without_sweeper,
     "head-starts": head_starts,
     "clock": clock,
-    DIES_IN_TOOL: dies_in_tool,
+    "dies-in-tool": dies_in_tool,
     "dies-after-ledger": dies_after_ledger,
     "without-ledger": without_ledger,
     "dying": dying,
