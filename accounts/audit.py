@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from django.conf import settings
 from django.db import models
 from django.http import HttpRequest
 
 from accounts.models import AuditEvent, User
+from foundation.addresses import client_address
 
 
 class Asked(Protocol):
@@ -36,7 +38,7 @@ class Actor:
         return cls(
             user_id=user.pk if isinstance(user, User) else None,
             name=user.get_username() if isinstance(user, User) else "",
-            address=request.META.get("REMOTE_ADDR") or None,
+            address=client_address(request.META, proxies=settings.TRUSTED_PROXIES),
             request_id=str(getattr(request, "request_id", "")),
         )
 

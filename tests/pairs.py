@@ -38,7 +38,8 @@ def second_pair(site: Site, *, threads: int = 4) -> Iterator[Site]:
     port = free_port()
     environ = base_environ(site.home, **site.environ)
     commands = [
-        ["uvicorn", "mutirao.asgi:application", "--port", str(port), "--no-access-log", "--log-level", "warning"],
+        ["uvicorn", "mutirao.asgi:application", "--port", str(port), "--no-access-log", "--log-level", "warning",
+         "--no-proxy-headers"],
         ["celery", "-A", "mutirao", "worker", "--pool", "threads", "--concurrency", str(threads), "--without-gossip",
          "--without-mingle", "--loglevel", "WARNING", "--queues", _queues(site), "--hostname", "second@%h"],
     ]  # fmt: skip

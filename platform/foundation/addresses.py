@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 Network = IPv4Network | IPv6Network
 
@@ -39,6 +41,25 @@ _NEVER = tuple(
     )
 )  # fmt: skip
 _NAME = re.compile(r"^(?:\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$")
+
+
+def client_address(meta: Mapping[str, Any], *, proxies: int) -> str | None:
+    """Whoever asks, by a request's META: what the outermost of so many trusted proxies has seen, else the peer.
+
+    What else stands in X-Forwarded-For was written by the client and is not believed; with rubbish there, the peer.
+    None where there is no address (a Unix socket).
+    """
+    peer = str(meta.get("REMOTE_ADDR") or "")
+    parts = [part.strip() for part in str(meta.get("HTTP_X_FORWARDED_FOR", "")).split(",")]
+    seen = parts[-proxies] if 0 < proxies <= len(parts) else peer
+    return _plain(seen) or _plain(peer)
+
+
+def _plain(text: str) -> str | None:
+    try:
+        return str(Ip(text).plain)
+    except ValueError:
+        return None
 
 
 class Ip:

@@ -143,7 +143,8 @@ class Platform:
         return [
             sys.executable, "-m", "uvicorn", "mutirao.asgi:application",
             "--host", self.host, "--port", str(self.port), "--no-access-log", "--log-level", "warning",
-            "--timeout-graceful-shutdown", "3",
+            # Uvicorn would believe forwarded headers of whoever comes from this machine; MUTIRAO_TRUSTED_PROXIES says.
+            "--no-proxy-headers", "--timeout-graceful-shutdown", "3",
         ]  # fmt: skip
 
     def _worker(self) -> list[str]:

@@ -1,0 +1,21 @@
+"""People, what they show at the door, how much they may, and the record of what they did."""
+
+from accounts.models.credentials import ApiKey, ApiSession
+from accounts.models.limits import NOBODY, Quota, QuotaPeriod, RateLimit, Reservation
+from accounts.models.people import PeopleManager, Role, User
+from accounts.models.record import AuditEvent, AuditSeal
+
+__all__ = [
+    "NOBODY",
+    "ApiKey",
+    "ApiSession",
+    "AuditEvent",
+    "AuditSeal",
+    "PeopleManager",
+    "Quota",
+    "QuotaPeriod",
+    "RateLimit",
+    "Reservation",
+    "Role",
+    "User",
+]
