@@ -55,7 +55,7 @@ class MeSerializer(Plain):
 
     id = serializers.UUIDField(read_only=True)
     username = serializers.CharField(read_only=True)
-    email = serializers.EmailField(read_only=True)
+    email = serializers.CharField(read_only=True, help_text=_("Empty when none is known."))
     roles = serializers.ListField(child=serializers.CharField(), read_only=True)
     permissions = serializers.ListField(child=serializers.CharField(), read_only=True)
     credential = CredentialSerializer(read_only=True)

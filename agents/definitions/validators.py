@@ -28,7 +28,11 @@ MOST_MEMORY_MESSAGES = 1000
 # a key.
 NOT_A_PARAMETER = re.compile(
     r"(?i)key|secret|password|credential|token$|url|endpoint|header|client|proxy|api_base|host$"
+    # What makes another model of it than the one that was checked, or names objects.
+    r"|^(callbacks|cache|configurable_fields|config_prefix|model_provider|rate_limiter|custom_get_token_ids)$"
 )
+# Parameters of the call itself, which the libraries hand on.
+MORE_PARAMETERS = ("model_kwargs", "extra_kwargs")
 
 _tool_names: Callable[[], list[str]] = list
 _checks: dict[str, tuple[Check, tuple[type[Exception], ...]]] = {}
@@ -126,9 +130,11 @@ def _size_errors(configuration: Configuration) -> Iterator[tuple[str, str]]:
 
 
 def _parameter_errors(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in parameters:
+    for name, value in parameters.items():
         if NOT_A_PARAMETER.search(name):
             yield "parameters", _("“%(name)s” belongs in the environment, not in an agent.") % {"name": name}
+        if name in MORE_PARAMETERS and isinstance(value, Mapping):
+            yield from _parameter_errors(value)
 
 
 def _limit_errors(limits: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,9 @@ from agents.runtime.json_values import storable
 from agents.tasks.data import Claim
 
 MESSAGES = "messages"
+# What a caller says of a message. LangChain would read more in it: its own serialised messages (`lc`), whose role is
+# another than the one that was checked, tool calls that nobody made, ids of messages to replace.
+SAID = ("role", "content", "name")
 _CONVERSATION = "conversation:"
 
 
@@ -30,7 +33,7 @@ def input_of(claim: Claim, graph: Graph, version: VersionData) -> Any:
     if (text := _text_of(given)) is not None:
         return {MESSAGES: [*_history(claim, version), *_messages([{"role": "user", "content": text}])]}
     if isinstance(given, dict) and MESSAGES in given:
-        return given | {MESSAGES: _messages(given[MESSAGES])}
+        return given | {MESSAGES: _messages([_said(message) for message in given[MESSAGES]])}
     return given
 
 
@@ -58,6 +61,13 @@ def _history(claim: Claim, version: VersionData) -> list[BaseMessage]:
         return []
     turns = history(task_id=claim.task_id, limit=version.memory_messages)
     return _messages([{"role": turn.role, "content": turn.content} for turn in turns])
+
+
+def _said(message: Any) -> dict[str, Any]:
+    """Only that. Raises UnusableInput for what is no message."""
+    if not isinstance(message, dict):
+        raise UnusableInput("The messages cannot be read: each has to be an object.")
+    return {name: message[name] for name in SAID if name in message}
 
 
 def _messages(given: list[MessageLikeRepresentation]) -> list[BaseMessage]:

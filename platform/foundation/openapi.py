@@ -54,4 +54,21 @@ def add_problems(result: dict[str, Any], generator: Any, request: Any, public: b
         for verb, operation in operations.items():
             if verb in VERBS:
                 operation["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
+    _settle(result)
     return result
+
+
+# What drf-spectacular makes of a field of any JSON that may be null: of its two halves null fits both.
+_ANY_OR_NULL = [{}, {"type": "null"}]
+
+
+def _settle(node: Any) -> None:
+    """Any JSON, null or not, is any JSON."""
+    if isinstance(node, dict):
+        if node.get("oneOf") == _ANY_OR_NULL:
+            del node["oneOf"]
+        for value in node.values():
+            _settle(value)
+    elif isinstance(node, list):
+        for value in node:
+            _settle(value)

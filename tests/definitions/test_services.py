@@ -58,6 +58,8 @@ def test_an_agent_is_made_with_its_first_version(helper: Agent) -> None:
         ({"limits": {"cost": "NaN"}}, "limits"),
         ({"parameters": {"openai_api_key": "sk-1"}}, "parameters"),
         ({"parameters": {"base_url": "http://elsewhere"}}, "parameters"),
+        ({"parameters": {"model_kwargs": {"extra_headers": {"x": "y"}}}}, "parameters"),
+        ({"parameters": {"configurable_fields": "any"}}, "parameters"),
     ],
 )
 def test_a_wrong_configuration_is_refused_and_makes_nothing(fields: dict[str, object], field: str) -> None:

@@ -116,7 +116,9 @@ class Platform:
         finally:
             _close_database()
         if password:
-            self.supervisor.say(f"first start: sign in at {self.address}/ as admin with the password {password}")
+            # One that was given is known, and does not belong into a log.
+            known = "of MUTIRAO_ADMIN_PASSWORD" if settings.ADMIN_PASSWORD else password
+            self.supervisor.say(f"first start: sign in at {self.address}/ as admin with the password {known}")
         self.supervisor.add(
             Child("worker", self._worker(), stop_after=settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT + 5)
         )
