@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 
 from telemetry import health
@@ -13,11 +14,13 @@ from telemetry.access import may_read_metrics
 from telemetry.metrics import forget_the_dead, system_text
 
 
+@require_safe
 async def healthz(_request: HttpRequest) -> JsonResponse:
     """The process is alive; asks nobody else."""
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
     """200 when database and Redis answer, 503 with the reasons when not."""
     failures = health.failures()
@@ -29,6 +32,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     return response
 
 
+@require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus' text format: the sum over all processes of this installation's folder, then the whole system.
 

@@ -19,6 +19,8 @@ from agents.webhooks.signing import new_secret
 from tests.api.conftest import Submit, approval_of
 from tests.conftest import Api
 
+pytestmark = pytest.mark.once
+
 ECHO = {"agent": "echo", "input": "hello"}
 HOURLY = {"name": "Hourly", "agent": "echo", "input": "hello", "cron": "0 * * * *"}
 # A public address, not a name: nobody is asked where it leads, and nothing is sent.

@@ -13,6 +13,7 @@ from django.db.models import Count, F, Max, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.timezone import localtime, now
+from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from agents.tasks.models import Status, Task
@@ -40,6 +41,7 @@ class Day:
 
 
 @login_required
+@require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """The first page. One's own tasks, or everyone's for whoever may view tasks."""
     user = cast("User", request.user)

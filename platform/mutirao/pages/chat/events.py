@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from agents.api.streams import Stream
@@ -13,6 +14,7 @@ from agents.tasks.models import Task
 from foundation.threads import in_thread
 
 
+@require_safe
 async def events(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Server-sent events of a task of one's own; 403 without a session, 404 for anybody else's.
 
