@@ -82,6 +82,7 @@ def test_a_backup_taken_while_tasks_are_submitted_is_of_one_moment(site: Site, t
     assert {attempt["task_id"] for attempt in _rows(file, "agents_tasks.attempt")} <= tasks.keys()
 
 
+@pytest.mark.once
 @pytest.mark.timeout(240)  # Two platforms, one after the other.
 def test_tasks_conversations_keys_and_tokens_go_on_on_another_machine(tmp_path: Path) -> None:
     file = tmp_path / "backup.zip"

@@ -278,6 +278,7 @@ def _say(site: Site, text: str, **options: Any) -> dict[str, Any]:
     return task
 
 
+@pytest.mark.once
 def test_sentry_and_langsmith_carry_the_ids_of_the_story_and_none_of_ten_secrets(tmp_path: Path) -> None:
     with (
         ingest() as sentry,
