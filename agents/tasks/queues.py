@@ -82,10 +82,11 @@ def known() -> list[str]:
 def change(*, name: str, actor: audit.Actor, most_waiting: int | None = None, is_paused: bool = False) -> Queue:
     """Says so of the queue; a row is made when there is none."""
     with transaction.atomic():
+        before = Queue.objects.filter(name=name).values("most_waiting", "is_paused").first() or {}
         row, _made = Queue.objects.update_or_create(
             name=name, defaults={"most_waiting": most_waiting, "is_paused": is_paused}
         )
-        changes = {"most_waiting": most_waiting, "is_paused": is_paused}
+        changes = audit.difference(before, {"most_waiting": most_waiting, "is_paused": is_paused})
         audit.record(verb="queue.change", actor=actor, subject=row, changes=changes)
         transaction.on_commit(forget)
         if not is_paused:
