@@ -49,7 +49,7 @@ class Erased:
 
 
 def erase_person(*, user: User, actor: Actor, patience: float = PATIENCE_SECONDS) -> Erased:
-    """Closes the account, ends what runs, deletes or blanks what is kept of the person, and takes the name from the row.
+    """Closes the account, ends what runs, deletes or blanks what is kept of the person, and takes the name away.
 
     Tokens, costs and times stay by the id. Waits `patience` seconds for tasks that run. Raises LastAdministrator,
     having done nothing; StillRunning, having closed the account: call it again.
@@ -74,8 +74,9 @@ def close_account(*, user: User, actor: Actor) -> None:
     refuse_last_administrator(user)
     if user.is_active:
         audit.record(verb="privacy.close", actor=actor, subject=user)
+    if user.has_usable_password():
+        user.set_unusable_password()
     user.is_active, user.is_staff, user.is_superuser = False, False, False
-    user.set_unusable_password()
     user.save(update_fields=["is_active", "is_staff", "is_superuser", "password"])
     ApiKey.objects.filter(owner=user, revoked_at=None).update(revoked_at=timezone.now())
     end_sessions(user)
@@ -111,7 +112,9 @@ def _forget_things(holding: Holding, user: User, actor: Actor) -> int:
     """What was recorded about the rows of a holding, while their ids are still known."""
     total = 0
     for ids in _in_parts(holding.things(user)):
-        total += shred(events=AuditEvent.objects.filter(subject_id__in=ids), verb=VERB, actor=actor, subject=_unnamed(user))
+        total += shred(
+            events=AuditEvent.objects.filter(subject_id__in=ids), verb=VERB, actor=actor, subject=_unnamed(user)
+        )
         LogEntry.objects.filter(object_id__in=[str(pk) for pk in ids]).update(object_repr="", change_message="")
     return total
 

@@ -67,7 +67,9 @@ def end_sessions(user: User) -> int:
     """Signs the person out everywhere: pages, admin and API."""
     own = UserSession.objects.filter(user=user)
     Session.objects.filter(session_key__in=[*own.values_list("session_key", flat=True)]).delete()
-    return delete(own) + delete(ApiSession.objects.filter(user=user)) + delete(OutstandingToken.objects.filter(user=user))
+    return (
+        delete(own) + delete(ApiSession.objects.filter(user=user)) + delete(OutstandingToken.objects.filter(user=user))
+    )
 
 
 def _proofs(user: User) -> Rows:

@@ -52,7 +52,7 @@ def plain(value: Any) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds")
-    return value.isoformat() if isinstance(value, date) else plain(str(value))  # type: ignore[no-any-return]
+    return value.isoformat() if isinstance(value, date) else str(plain(str(value)))
 
 
 def canonical(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A person's data as a file: a zip of one list of JSON lines for each holding, with a manifest, made while it is sent."""
+"""A person's data as a file: a zip with a list of JSON lines for each holding and a manifest, made while it is sent."""
 
 from __future__ import annotations
 

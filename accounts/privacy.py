@@ -70,7 +70,7 @@ def rows_of(rows: QuerySet[Any], *, without: Iterable[str] = ()) -> Iterator[dic
     names = [field.attname for field in fields]
     binary = [field.attname for field in fields if isinstance(field, BinaryField)]
     for batch in batches_of(rows):
-        for row in rows.model._default_manager.filter(pk__in=batch).order_by("pk").values(*names):
+        for row in rows.order_by("pk").filter(pk__in=batch).values(*names):
             yield {**row, **{name: bytes(row[name]).hex() for name in binary}}
 
 
@@ -79,7 +79,7 @@ def blank(rows: QuerySet[Any], **values: Any) -> int:
     total = 0
     for batch in batches_of(rows):
         with transaction.atomic():
-            total += rows.model._default_manager.filter(pk__in=batch).update(**values)
+            total += rows.order_by().filter(pk__in=batch).update(**values)
     return total
 
 

@@ -29,6 +29,4 @@ class MyExport(AsyncAPIView):
         """A zip of JSON lines, one list for each kind of row; no secrets. Once an hour, else 429."""
         user = cast("User", request.user)
         chunks = personal_data.export_person(user=user, actor=Actor.of(request))
-        return download(
-            request, chunks, name=personal_data.file_name(user), content_type=personal_data.CONTENT_TYPE
-        )
+        return download(request, chunks, name=personal_data.file_name(user), content_type=personal_data.CONTENT_TYPE)

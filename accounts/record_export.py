@@ -124,14 +124,17 @@ def _read(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
     with file.open("rb") as lines:
         for number, raw in enumerate(lines, start=1):
             try:
-                row = json.loads(raw)
-                if "format" not in row and not {*links.COLUMNS, "previous"} <= row.keys():
-                    raise ValueError(number)
-                if "format" not in row:
-                    row["position"] = int(row["position"])
-            except (ValueError, TypeError, AttributeError) as error:
+                yield raw, _row(json.loads(raw))
+            except (ValueError, TypeError, KeyError) as error:
                 raise BadExport(_("Line %(number)d is no audit event.") % {"number": number}) from error
-            yield raw, row
+
+
+def _row(found: dict[str, Any]) -> dict[str, Any]:
+    """An event or the last line, as it was read. Raises KeyError, TypeError, ValueError for neither."""
+    if "format" in found:
+        return found
+    event = {name: found[name] for name in (*links.COLUMNS, "previous")}
+    return {**event, "position": int(event["position"])}
 
 
 def _in_batches(events: QuerySet[AuditEvent]) -> Iterator[list[Link]]:
@@ -151,7 +154,8 @@ def _hashes_before(batch: Iterable[Link]) -> dict[int, str]:
     wanted = [link["position"] - 1 for link in batch]
     sealed = AuditSeal.objects.filter(position__in=wanted, reason=AuditSeal.Reason.RETENTION)
     rows = AuditEvent.objects.filter(position__in=wanted)
-    return dict([*sealed.values_list("position", "hash"), *rows.values_list("position", "hash")])
+    found = [*sealed.values_list("position", "hash"), *rows.values_list("position", "hash")]
+    return {position: last_hash for position, last_hash in found if position is not None}
 
 
 def _csv_line(cells: Iterable[Any]) -> bytes:
@@ -170,9 +174,7 @@ def export_events(
     *, events: QuerySet[AuditEvent], form: str, filters: Mapping[str, Any], request: Any
 ) -> StreamingHttpResponse:
     """The answer that downloads these events as `jsonl` or `csv`, with its own audit event."""
-    audit.record(
-        verb="audit.export", actor=audit.Actor.of(request), changes={"format": form, "filters": dict(filters)}
-    )
+    audit.record(verb="audit.export", actor=audit.Actor.of(request), changes={"format": form, "filters": dict(filters)})
     chain.chain_all()
     lines = as_csv(events) if form == "csv" else as_json_lines(events, filters=filters)
     return download(request, lines, name=f"mutirao-audit.{form}", content_type=FORMATS[form])

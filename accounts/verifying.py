@@ -94,7 +94,8 @@ def is_genuine(seal: Link) -> bool:
 
 def _boundary() -> Link | None:
     """The seal at which retention has cut last."""
-    return _seals().filter(reason=AuditSeal.Reason.RETENTION).order_by("-position").first()
+    found: Link | None = _seals().filter(reason=AuditSeal.Reason.RETENTION).order_by("-position").first()
+    return found
 
 
 def _seals() -> Any:

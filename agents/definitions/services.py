@@ -56,7 +56,9 @@ def create_agent(
         with transaction.atomic():
             agent.save(force_insert=True)
             publish(agent=agent, configuration=wanted, digest=digest_of(wanted))
-            audit.record(verb="agent.create", actor=actor, subject=agent, changes=audit.difference({}, wanted.as_fields()))
+            audit.record(
+                verb="agent.create", actor=actor, subject=agent, changes=audit.difference({}, wanted.as_fields())
+            )
             cache.forget_on_commit()
     except IntegrityError as error:
         raise InvalidAgent({"slug": [_("Another agent has this slug.")]}) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
 from accounts.privacy import Holding, delete, ids_of, register_holding, rows_of
 from agents.memory.models import Conversation, Message
 

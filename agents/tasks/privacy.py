@@ -112,7 +112,8 @@ def register_holdings() -> None:
             lambda user: sum(map(delete, _celery_results(user))), order=440,
         ),
         Holding(
-            "spans", _("spans"), lambda user: _rows(_spans(user)), lambda user: sum(map(delete, _spans(user))), order=440,
+            "spans", _("spans"), lambda user: _rows(_spans(user)), lambda user: sum(map(delete, _spans(user))),
+            order=440,
         ),
     ):  # fmt: skip
         register_holding(holding)

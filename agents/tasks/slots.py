@@ -60,7 +60,7 @@ def free_what_nobody_holds() -> int:
 def set_limit(*, most_running: int, actor: audit.Actor, **subject: Any) -> ConcurrencyLimit:
     """Limits how many tasks of this `agent`, `owner` or `api_key` run at the same time. What runs goes on."""
     with transaction.atomic():
-        before = ConcurrencyLimit.objects.filter(**subject).values("most_running").first() or {}
+        before: Mapping[str, Any] = ConcurrencyLimit.objects.filter(**subject).values("most_running").first() or {}
         limit, _made = ConcurrencyLimit.objects.select_for_update().update_or_create(
             **subject, defaults={"most_running": most_running}
         )

@@ -149,7 +149,9 @@ def enable_endpoint(*, endpoint: Endpoint, actor: Actor) -> bool:
 def delete_endpoint(*, endpoint: Endpoint, actor: Actor) -> None:
     """Forgets it, with the log of its deliveries."""
     with transaction.atomic():
-        audit.record(verb="webhook.delete", actor=actor, subject=endpoint, changes=audit.difference(_told(endpoint), {}))
+        audit.record(
+            verb="webhook.delete", actor=actor, subject=endpoint, changes=audit.difference(_told(endpoint), {})
+        )
         endpoint.delete()
     owners_with_endpoints.forget()
 

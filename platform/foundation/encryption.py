@@ -1,7 +1,7 @@
 """Secrets at rest: Fernet (AES-128-CBC with HMAC-SHA256) under the installation's MUTIRAO_ENCRYPTION_KEYS.
 
-The first key encrypts, all decrypt: a new key is put in front, and the old one stays until nothing needs it. In the same
-way the first one signs, under a key that is derived from it for each purpose, and all verify.
+The first key encrypts, all decrypt: a new key is put in front, and the old one stays until nothing needs it. In the
+same way the first one signs, under a key that is derived from it for each purpose, and all verify.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def test_who_knocks_all_day_is_recorded_once_a_minute(
     api: Api, member: User, outsider: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(denials.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("accounts.denials.time.monotonic", lambda: now[0])
     for _turn in range(5):
         assert api(member).get("/api/v1/operations").status_code == 403
     assert len(_denied()) == 1

@@ -92,7 +92,9 @@ def test_events_are_read_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     _record(7)
     verifying.verify()
     monkeypatch.setattr(verifying, "BATCH", 2)
-    with CaptureQueriesContext(connection, ) as asked:
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
         assert verifying.verify().events == 7
     assert sum("LIMIT 2" in query["sql"] for query in asked) == 5
 

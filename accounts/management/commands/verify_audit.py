@@ -23,7 +23,7 @@ class Command(BaseCommand):
         "when there is one."
     )
     # An exported file can be verified on a machine where nothing else is set up.
-    requires_system_checks: list[str] = []  # noqa: RUF012 (Django's own name)
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seals", type=Path, help="seals that were kept outside, a line of JSON each")
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError(found.broken.sentence)
         if not as_json:
             said = _(
-                "Whole: %(events)d events (#%(first)d to #%(last)d, %(shredded)d of them shredded) and %(seals)d seals, "
-                "%(speed)d events a second."
+                "Whole: %(events)d events (#%(first)d to #%(last)d, %(shredded)d of them shredded) and %(seals)d "
+                "seals, %(speed)d events a second."
             )
             self.stdout.write(said % {**asdict(found), "speed": found.events_a_second})
