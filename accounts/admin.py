@@ -22,10 +22,12 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from accounts import audit
+from accounts import admin_record, audit  # noqa: F401 (the first registers the audit log)
+from accounts.admin_privacy import PrivacyAdmin
 from accounts.audit import Actor
+from accounts.changes import form_changes
 from accounts.exceptions import AccountError
-from accounts.models import ApiKey, AuditEvent, Role, User
+from accounts.models import ApiKey, Role, User
 from accounts.scopes import SCOPES
 from accounts.services import forget_mail, issue_api_key, revoke_api_key
 from foundation.admin import BaseAdmin, ReadOnlyAdmin, confirmation, is_confirmed, page
@@ -41,7 +43,7 @@ admin.site.unregister(UserSession)
 
 
 @admin.register(User)
-class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # unfold has no types
+class UserAdmin(PrivacyAdmin, BaseUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # unfold has no types
     """People. Only a superuser makes superusers, or touches one."""
 
     form = UserChangeForm
@@ -71,9 +73,11 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # u
         super().save_model(request, obj, form, change)
         if "email" in form.changed_data:
             forget_mail(user=obj)
-        changed = {"fields": [name for name in form.changed_data if "password" not in name]}
         audit.record(
-            verb=f"user.{'change' if change else 'create'}", actor=Actor.of(request), subject=obj, changes=changed
+            verb=f"user.{'change' if change else 'create'}",
+            actor=Actor.of(request),
+            subject=obj,
+            changes=form_changes(form),
         )
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
@@ -95,7 +99,8 @@ class RoleAdmin(BaseGroupAdmin, ModelAdmin):  # type: ignore[misc]
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         """With its audit entry."""
         super().save_model(request, obj, form, change)
-        audit.record(verb=f"role.{'change' if change else 'create'}", actor=Actor.of(request), subject=obj)
+        verb = f"role.{'change' if change else 'create'}"
+        audit.record(verb=verb, actor=Actor.of(request), subject=obj, changes=form_changes(form))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """With its audit entry."""
@@ -213,21 +218,6 @@ class ApiKeyAdmin(BaseAdmin):
         else:
             self.message_user(request, _("%(done)d keys revoked.") % {"done": done}, messages.SUCCESS)
         return None
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnlyAdmin):
-    """Who did what."""
-
-    list_display = ("created_at", "actor_name", "what", "subject_name", "outcome", "address")
-    list_filter = ("verb", "outcome", ("created_at", admin.DateFieldListFilter))
-    search_fields = ("=actor_name", "=subject_id", "=request_id")
-    ordering = ("-created_at", "-id")
-
-    @display(description=gettext_lazy("deed"))
-    def what(self, event: AuditEvent) -> str:
-        """In words."""
-        return audit.label_of(event.verb)
 
 
 @admin.register(OutstandingToken)

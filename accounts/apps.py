@@ -8,8 +8,22 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         # `schema` registers itself with drf-spectacular, `receivers` with allauth's signals.
-        from accounts import audit, portable, pruning, receivers, schema  # noqa: F401
+        from accounts import (  # noqa: F401
+            audit,
+            denials,
+            holdings,
+            personal_data,
+            portable,
+            pruning,
+            receivers,
+            schema,
+        )
+        from foundation import problems
 
+        problems.on_denied(denials.note_denied)
+        too_soon = personal_data.ExportTooSoon
+        problems.register(too_soon, status=429, code="too-soon", retry_after=too_soon.wait)
+        holdings.register_holdings()
         pruning.register_rules()
         portable.register_kinds()
 
@@ -30,3 +44,8 @@ class AccountsConfig(AppConfig):
         audit.register_verb("role.create", _("created a role"))
         audit.register_verb("role.change", _("changed a role"))
         audit.register_verb("role.delete", _("deleted a role"))
+        audit.register_verb("privacy.erase", _("erased a person"))
+        audit.register_verb("privacy.close", _("closed the account of a person who is to be erased"))
+        audit.register_verb("privacy.export", _("exported the data of a person"))
+        audit.register_verb("access.denied", _("was refused"))
+        audit.register_verb("audit.export", _("exported audit events"))

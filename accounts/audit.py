@@ -1,4 +1,7 @@
-"""The record of who did what. Written in the transaction of the deed, so that neither is there without the other."""
+"""The record of who did what. Written in the transaction of the deed, so that neither is there without the other.
+
+Right after the commit the event gets its place in the chain (accounts.chain).
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.http import HttpRequest
 
+from accounts import chain, links
 from accounts.models import AuditEvent, User
 from foundation.addresses import client_address
+from telemetry.masking import masked
 
 
 class Asked(Protocol):
@@ -63,6 +68,22 @@ def verbs() -> dict[str, str]:
     return {verb: str(label) for verb, label in _verbs.items()}
 
 
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What has changed, as `changes` tell it: `{"field": {"before": …, "after": …}}`, secrets masked.
+
+    A field that one of the two does not have was None there.
+    """
+    names = [*before, *(name for name in after if name not in before)]
+    changed = [name for name in names if links.plain(before.get(name)) != links.plain(after.get(name))]
+    return {
+        name: {
+            "before": masked(before.get(name), name=name),
+            "after": masked(after.get(name), name=name),
+        }
+        for name in changed
+    }
+
+
 def record(
     *,
     verb: str,
@@ -70,19 +91,28 @@ def record(
     subject: models.Model | None = None,
     outcome: str = AuditEvent.Outcome.DONE,
     changes: Mapping[str, Any] | None = None,
+    shreds: list[list[int]] | None = None,
 ) -> AuditEvent:
-    """Writes one event. `changes` is JSON and holds no secrets. Raises KeyError for a verb that nobody registered."""
+    """Writes one event. `changes` is JSON and holds no secrets. `shreds` are the runs of positions whose fields the
+    deed blanks (accounts.shredding). Raises KeyError for a verb that nobody registered.
+    """
     if verb not in _verbs:
         raise KeyError(verb)
-    return AuditEvent.objects.create(
+    event = AuditEvent(
         verb=verb,
         outcome=outcome,
         actor_id=actor.user_id,
-        actor_name=actor.name,
+        actor_name=links.plain(actor.name)[:150],
         subject_type=subject._meta.label_lower if subject is not None else "",
         subject_id=subject.pk if subject is not None and isinstance(subject.pk, uuid.UUID) else None,
-        subject_name=str(subject)[:200] if subject is not None else "",
-        changes=dict(changes or {}),
+        subject_name=links.plain(str(subject))[:200] if subject is not None else "",
+        changes=links.plain(dict(changes or {})),
         address=actor.address,
         request_id=actor.request_id,
+        salt=links.new_salt(),
     )
+    event.digests = links.digests_of(chain.link_of(event)) | ({links.SHREDS: shreds} if shreds else {})
+    event.digests[links.PROOF] = links.proof_of(chain.link_of(event))
+    event.save(force_insert=True)
+    transaction.on_commit(chain.chain_soon, robust=True)
+    return event

@@ -22,6 +22,8 @@ SCOPES = {
     "webhooks:write": _("change webhook endpoints, replay deliveries"),
     "keys:read": _("see API keys"),
     "keys:write": _("make, rotate and revoke API keys"),
+    "audit:read": _("read and export the audit log"),
+    "me:export": _("download all data of one's own"),
 }
 
 

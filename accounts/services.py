@@ -205,7 +205,8 @@ def change_profile(*, user: User, values: Mapping[str, str], actor: Actor) -> li
 
     Raises MailTaken.
     """
-    changed = [name for name, value in values.items() if getattr(user, name) != value]
+    before = {name: getattr(user, name) for name in values}
+    changed = [name for name, value in values.items() if before[name] != value]
     for name in changed:
         setattr(user, name, values[name])
     if changed:
@@ -214,7 +215,7 @@ def change_profile(*, user: User, values: Mapping[str, str], actor: Actor) -> li
                 user.save(update_fields=changed)
         except IntegrityError as error:
             raise MailTaken from error
-        audit.record(verb="user.change", actor=actor, subject=user, changes={"fields": changed})
+        audit.record(verb="user.change", actor=actor, subject=user, changes=audit.difference(before, values))
     if "email" in changed:
         forget_mail(user=user)
     return changed

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from django.urls import path
 
+from accounts.privacy_views import MyExport
+from accounts.record_views import AuditExport, AuditList
 from accounts.views import ApiKeyDetail, ApiKeyList, ApiKeyRotation, Me, ObtainToken, RefreshToken, RevokeToken
 
 urlpatterns = [
@@ -12,4 +14,7 @@ urlpatterns = [
     path("api-keys", ApiKeyList.as_view(), name="api-keys"),
     path("api-keys/<uuid:pk>", ApiKeyDetail.as_view(), name="api-key"),
     path("api-keys/<uuid:pk>/rotate", ApiKeyRotation.as_view(), name="api-key-rotate"),
+    path("me/export", MyExport.as_view(), name="me-export"),
+    path("audit", AuditList.as_view(), name="audit"),
+    path("audit/export", AuditExport.as_view(), name="audit-export"),
 ]

@@ -56,7 +56,9 @@ def create_agent(
         with transaction.atomic():
             agent.save(force_insert=True)
             publish(agent=agent, configuration=wanted, digest=digest_of(wanted))
-            audit.record(verb="agent.create", actor=actor, subject=agent, changes=dict(wanted.as_fields()))
+            audit.record(
+                verb="agent.create", actor=actor, subject=agent, changes=audit.difference({}, wanted.as_fields())
+            )
             cache.forget_on_commit()
     except IntegrityError as error:
         raise InvalidAgent({"slug": [_("Another agent has this slug.")]}) from error
@@ -79,12 +81,13 @@ def update_agent(
     changes = {field: value for field, value in given.items() if value is not None and getattr(agent, field) != value}
     if not changes:
         return agent
+    before = {field: getattr(agent, field) for field in changes}
     for field, value in changes.items():
         setattr(agent, field, value)
     _clean(agent)
     with transaction.atomic():
         agent.save(update_fields=[*changes])
-        audit.record(verb="agent.update", actor=actor, subject=agent, changes=changes)
+        audit.record(verb="agent.update", actor=actor, subject=agent, changes=audit.difference(before, changes))
         cache.forget_on_commit()
     return agent
 
@@ -102,9 +105,11 @@ def publish_version(
     current = agent.current_version
     wanted = _with_changes(current.configuration if current else Configuration(parameters={}, limits={}), changes)
     validators.validate(wanted)
+    before = current.configuration.as_fields() if current else {}
     with transaction.atomic():
         version = publish(agent=agent, configuration=wanted, digest=digest_of(wanted))
-        audit.record(verb="agent.publish", actor=actor, subject=agent, changes=dict(wanted.as_fields()))
+        changes_made = audit.difference(before, wanted.as_fields())
+        audit.record(verb="agent.publish", actor=actor, subject=agent, changes=changes_made)
         cache.forget_on_commit()
     return version
 

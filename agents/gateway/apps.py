@@ -10,9 +10,11 @@ class GatewayConfig(AppConfig):
     def ready(self) -> None:
         from agents.definitions.validators import register_model_validator
         from agents.gateway.exceptions import GatewayError
+        from agents.gateway.privacy import register_holdings
         from agents.gateway.providers import validate_model_name
         from agents.gateway.pruning import register_rules
 
         register_rules()
+        register_holdings()
 
         register_model_validator(validate_model_name, raises=GatewayError)

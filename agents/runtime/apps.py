@@ -14,6 +14,9 @@ class RuntimeConfig(AppConfig):
     verbose_name = _("Runtime")
 
     def ready(self) -> None:
+        from agents.runtime.privacy import register_holdings
+
         register_kinds()
+        register_holdings()
         # What an agent or its caller is told, and nobody has to repair.
         errors.expect(InvalidInput, LimitReached, StepLimitReached, ChildFailed, UnusableInput)

@@ -9,9 +9,10 @@ class SchedulesConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
-        from agents.schedules import portable, pruning
+        from agents.schedules import portable, privacy, pruning
 
         pruning.register_rules()
+        privacy.register_holdings()
         portable.register_kinds()
 
         audit.register_verb("schedule.create", _("made a schedule"))

@@ -30,3 +30,6 @@ class ScheduleFields(TypedDict, total=False):
 
 WHEN = ("cron", "every_seconds", "timezone", "starts_at", "ends_at")
 """The fields that decide when it is due."""
+
+TOLD = ("name", "agent", "priority", "queue", *WHEN, "if_missed", "if_overlapping")
+"""The fields whose values are in the record of changes."""

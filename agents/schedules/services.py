@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Unpack
@@ -15,7 +15,7 @@ from accounts import audit
 from accounts.models import User
 from agents.definitions.services import get_usable_agent
 from agents.schedules import validators
-from agents.schedules.data import WHEN, ScheduleFields
+from agents.schedules.data import TOLD, WHEN, ScheduleFields
 from agents.schedules.exceptions import InvalidSchedule, ScheduleBusy, UnknownSchedule
 from agents.schedules.firing import may_begin, submit_for, tick
 from agents.schedules.models import Schedule, ScheduledRun
@@ -39,7 +39,8 @@ def create_schedule(*, owner: User, actor: audit.Actor, **fields: Unpack[Schedul
     _set_next_run(schedule)
     with _names_are_unique(), transaction.atomic():
         schedule.save(force_insert=True)
-        audit.record(verb="schedule.create", actor=actor, subject=schedule, changes={"fields": sorted(fields)})
+        changes = _difference({}, schedule, fields)
+        audit.record(verb="schedule.create", actor=actor, subject=schedule, changes=changes)
     return schedule
 
 
@@ -50,6 +51,7 @@ def update_schedule(*, schedule: Schedule, actor: audit.Actor, **changes: Unpack
     """
     with _names_are_unique(), transaction.atomic():
         current = _locked(schedule.pk)
+        before = _values(current)
         changed = _apply(current, changes)
         if not changed:
             return current
@@ -58,7 +60,8 @@ def update_schedule(*, schedule: Schedule, actor: audit.Actor, **changes: Unpack
             _set_next_run(current)
         current.last_error = ""
         current.save(update_fields=[*changed, "next_run_at", "last_error"])
-        audit.record(verb="schedule.update", actor=actor, subject=current, changes={"fields": sorted(changed)})
+        difference = _difference(before, current, changed)
+        audit.record(verb="schedule.update", actor=actor, subject=current, changes=difference)
     return current
 
 
@@ -113,6 +116,17 @@ def delete_schedule(*, schedule: Schedule, actor: audit.Actor) -> None:
 def next_runs(schedule: Schedule, count: int = 5) -> list[datetime]:
     """The next due times, from now on, as if nothing were paused; at most MOST_SHOWN."""
     return [*schedule.timing.upcoming(storage.read_clock(), min(count, MOST_SHOWN))]
+
+
+def _values(schedule: Schedule) -> dict[str, Any]:
+    """As the record tells them."""
+    return {name: schedule.agent.slug if name == "agent" else getattr(schedule, name) for name in TOLD}
+
+
+def _difference(before: Mapping[str, Any], schedule: Schedule, changed: Collection[str]) -> dict[str, Any]:
+    """What an agent is asked may be long and private: of it the record says only that it has changed."""
+    untold = {name: {"before": "…", "after": "…"} for name in ("input", "metadata") if name in changed}
+    return audit.difference(before, _values(schedule)) | untold
 
 
 def _locked(pk: uuid.UUID) -> Schedule:

@@ -9,9 +9,10 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
-        from agents.tasks import portable, pruning
+        from agents.tasks import portable, privacy, pruning
 
         pruning.register_rules()
+        privacy.register_holdings()
         portable.register_kinds()
 
         audit.register_verb("task.cancel", _("cancelled a task"))

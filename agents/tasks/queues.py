@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -82,10 +83,11 @@ def known() -> list[str]:
 def change(*, name: str, actor: audit.Actor, most_waiting: int | None = None, is_paused: bool = False) -> Queue:
     """Says so of the queue; a row is made when there is none."""
     with transaction.atomic():
+        before: Mapping[str, Any] = Queue.objects.filter(name=name).values("most_waiting", "is_paused").first() or {}
         row, _made = Queue.objects.update_or_create(
             name=name, defaults={"most_waiting": most_waiting, "is_paused": is_paused}
         )
-        changes = {"most_waiting": most_waiting, "is_paused": is_paused}
+        changes = audit.difference(before, {"most_waiting": most_waiting, "is_paused": is_paused})
         audit.record(verb="queue.change", actor=actor, subject=row, changes=changes)
         transaction.on_commit(forget)
         if not is_paused:

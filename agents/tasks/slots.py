@@ -60,11 +60,13 @@ def free_what_nobody_holds() -> int:
 def set_limit(*, most_running: int, actor: audit.Actor, **subject: Any) -> ConcurrencyLimit:
     """Limits how many tasks of this `agent`, `owner` or `api_key` run at the same time. What runs goes on."""
     with transaction.atomic():
+        before: Mapping[str, Any] = ConcurrencyLimit.objects.filter(**subject).values("most_running").first() or {}
         limit, _made = ConcurrencyLimit.objects.select_for_update().update_or_create(
             **subject, defaults={"most_running": most_running}
         )
         fit_slots(limit)
-        audit.record(verb="limit.set", actor=actor, subject=limit, changes={"most_running": most_running})
+        changes = audit.difference(before, {"most_running": most_running})
+        audit.record(verb="limit.set", actor=actor, subject=limit, changes=changes)
         transaction.on_commit(exist.forget)
     return limit
 
@@ -72,7 +74,8 @@ def set_limit(*, most_running: int, actor: audit.Actor, **subject: Any) -> Concu
 def remove_limit(*, limit: ConcurrencyLimit, actor: audit.Actor) -> None:
     """The subject may again run as many as there are workers for."""
     with transaction.atomic():
-        audit.record(verb="limit.remove", actor=actor, subject=limit)
+        changes = audit.difference({"most_running": limit.most_running}, {})
+        audit.record(verb="limit.remove", actor=actor, subject=limit, changes=changes)
         limit.delete()
         transaction.on_commit(exist.forget)
 

@@ -12,11 +12,18 @@ class ToolsConfig(AppConfig):
         from agents.definitions import validators
         from agents.tasks.models import WaitingFor
         from agents.tasks.sweeping import on_expiry
-        from agents.tools import approvals, calculator, clock, registry  # noqa: F401 (they register themselves)
+        from agents.tools import (  # noqa: F401 (some register themselves)
+            approvals,
+            calculator,
+            clock,
+            privacy,
+            registry,
+        )
         from agents.tools.exceptions import UnknownTool
 
         validators.register_tool_validator(registry.check_name, raises=UnknownTool)
         validators.register_tool_names(registry.names)
+        privacy.register_holdings()
         on_expiry(WaitingFor.APPROVAL, approvals.expire)
         audit.register_verb("approval.decide", _("decided about a tool call"))
         audit.register_verb("approval.expire", _("let an approval expire"))

@@ -10,9 +10,10 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         from accounts import audit
         from agents.tasks import hooks
-        from agents.webhooks import measuring, outbox, pruning
+        from agents.webhooks import measuring, outbox, privacy, pruning
 
         pruning.register_rules()
+        privacy.register_holdings()
         measuring.register()
         hooks.on_finished(outbox.enqueue, wants=outbox.wants)
 

@@ -70,7 +70,7 @@ def register_endpoint(*, owner: User, wishes: Wishes, actor: Actor) -> IssuedSec
                 _("You have %(most)d endpoints, as many as you may.") % {"most": settings.WEBHOOK_MOST_ENDPOINTS}
             )
         row = Endpoint.objects.create(owner=owner, secret=secret, **values)
-        audit.record(verb="webhook.register", actor=actor, subject=row, changes=_changes(row))
+        audit.record(verb="webhook.register", actor=actor, subject=row, changes=audit.difference({}, _told(row)))
     owners_with_endpoints.forget()
     return IssuedSecret(row, secret)
 
@@ -79,7 +79,7 @@ def change_endpoint(*, endpoint: Endpoint, wishes: Wishes, actor: Actor) -> None
     """Changes what it is told of; what waits for an old address goes to the new one. Raises InvalidEndpoint."""
     if wishes == Wishes.of(endpoint):
         return
-    values = _checked(wishes)
+    values, before = _checked(wishes), _told(endpoint)
     with transaction.atomic():
         # Deliveries before their endpoint, as senders lock them.
         Delivery.objects.filter(endpoint=endpoint, state__in=["pending", "failed"]).exclude(url=wishes.url).update(
@@ -88,7 +88,8 @@ def change_endpoint(*, endpoint: Endpoint, wishes: Wishes, actor: Actor) -> None
         for name, value in values.items():
             setattr(endpoint, name, value)
         endpoint.save(update_fields=[*values])
-        audit.record(verb="webhook.change", actor=actor, subject=endpoint, changes=_changes(endpoint))
+        changes = audit.difference(before, _told(endpoint))
+        audit.record(verb="webhook.change", actor=actor, subject=endpoint, changes=changes)
 
 
 def _checked(wishes: Wishes) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def _checked(wishes: Wishes) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _changes(endpoint: Endpoint) -> dict[str, Any]:
+def _told(endpoint: Endpoint) -> dict[str, Any]:
     """For the record: the host, never the whole address."""
     return {
         "host": egress.host_of(endpoint.url), "statuses": endpoint.statuses, "agent_id": str(endpoint.agent_id or ""),
@@ -148,7 +149,9 @@ def enable_endpoint(*, endpoint: Endpoint, actor: Actor) -> bool:
 def delete_endpoint(*, endpoint: Endpoint, actor: Actor) -> None:
     """Forgets it, with the log of its deliveries."""
     with transaction.atomic():
-        audit.record(verb="webhook.delete", actor=actor, subject=endpoint, changes=_changes(endpoint))
+        audit.record(
+            verb="webhook.delete", actor=actor, subject=endpoint, changes=audit.difference(_told(endpoint), {})
+        )
         endpoint.delete()
     owners_with_endpoints.forget()
 

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
+from accounts.seals import tend
 from agents.runtime.connections import release_connections
 from agents.runtime.housekeeping import forget_finished
 from agents.schedules import services as schedules
@@ -74,6 +75,7 @@ class Worker:
             ("sign-of-life", SIGN_OF_LIFE_SECONDS, self._show_life),
             ("housekeeper", HOUSEKEEPING_SECONDS, self._tidy),
             ("pruner", PRUNING_SECONDS, self._prune),
+            ("notary", HOUSEKEEPING_SECONDS, tend),
         ):
             threading.Thread(target=self._repeat, args=(name, seconds, work), name=name, daemon=True).start()
 

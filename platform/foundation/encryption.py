@@ -1,11 +1,14 @@
 """Secrets at rest: Fernet (AES-128-CBC with HMAC-SHA256) under the installation's MUTIRAO_ENCRYPTION_KEYS.
 
-The first key encrypts, all decrypt: a new key is put in front, and the old one stays until nothing needs it.
+The first key encrypts, all decrypt: a new key is put in front, and the old one stays until nothing needs it. In the
+same way the first one signs, under a key that is derived from it for each purpose, and all verify.
 """
 
 from __future__ import annotations
 
+import hmac
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -37,6 +40,26 @@ def decrypt(sealed: str) -> str:
         return _box(tuple(settings.ENCRYPTION_KEYS)).decrypt(sealed.encode()).decode()
     except InvalidToken as error:
         raise CannotDecrypt from error
+
+
+@lru_cache(maxsize=16)
+def _signing_keys(keys: tuple[str, ...], purpose: str) -> tuple[bytes, ...]:
+    return tuple(hmac.digest(key.encode(), f"mutirao signs: {purpose}".encode(), sha256) for key in keys)
+
+
+def sign(text: str, *, purpose: str) -> str:
+    """HMAC-SHA256 of the text in hexadecimal. Raises ValueError when there is no key."""
+    keys = _signing_keys(tuple(settings.ENCRYPTION_KEYS), purpose)
+    if not keys:
+        raise ValueError("MUTIRAO_ENCRYPTION_KEYS is not set.")
+    return hmac.digest(keys[0], text.encode(), sha256).hex()
+
+
+def is_signed(text: str, signature: str, *, purpose: str) -> bool:
+    """Whether one of the keys has signed the text."""
+    keys = _signing_keys(tuple(settings.ENCRYPTION_KEYS), purpose)
+    given = signature.encode()
+    return any(hmac.compare_digest(hmac.digest(key, text.encode(), sha256).hex().encode(), given) for key in keys)
 
 
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # Django gives it no type at run time

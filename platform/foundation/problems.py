@@ -6,6 +6,7 @@ Shape: `{"type", "title", "status", "detail", "request_id", "errors"?}`; `type` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -56,6 +57,21 @@ def register(error: type[Exception], *, status: int, code: str, retry_after: int
     _registered[error] = type(f"{error.__name__}Problem", (Problem,), members)
 
 
+_told_of_denials: list[Callable[[Any], None]] = []
+
+
+def on_denied(tell: Callable[[Any], None]) -> None:
+    """Calls this with every request (Django's or DRF's) that is answered with 403 and a problem. In AppConfig.ready."""
+    if tell not in _told_of_denials:
+        _told_of_denials.append(tell)
+
+
+def tell_of_denial(request: Any) -> None:
+    """For whoever answers with 403 in another way."""
+    for tell in _told_of_denials:
+        tell(request)
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's handler, with a problem document as the body; None for what is nobody's problem but ours."""
     plain = _plain(error)
@@ -64,6 +80,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     response = drf_exception_handler(plain, context)
     if response is None:
         return None
+    if response.status_code == HTTPStatus.FORBIDDEN:
+        tell_of_denial(context["request"])
     code, detail, extra = _told(plain)
     request_id = getattr(context["request"], "request_id", "")
     response.data = document(status=response.status_code, detail=detail, code=code, request_id=request_id, **extra)
@@ -129,6 +147,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403: a problem for the API, Django's page for people."""
+    tell_of_denial(request)
     if request.path.startswith(API):
         return json_problem(request, status=403, detail=_("This is not yours to do."), code="permission-denied")
     return defaults.permission_denied(request, exception)

@@ -1,6 +1,6 @@
 """What grows old: rules that the rooms register in AppConfig.ready, and `manage.py prune` applies.
 
-Nothing here is for what must stay: audit events have no rule.
+What must stay has no rule, or one that keeps it for ever unless somebody says otherwise: audit events.
 """
 
 from __future__ import annotations
@@ -19,18 +19,32 @@ from django.utils import timezone
 BATCH = 200
 
 
+def delete_in_batches(rows: models.QuerySet[Any], *, size: int = BATCH) -> Iterator[int]:
+    """Deletes the rows, `size` in a transaction, giving after each how many of them are gone.
+
+    What hangs on them goes with them. Safe beside a running platform and beside itself.
+    """
+    while ids := list(rows.values_list("pk", flat=True)[:size]):
+        with transaction.atomic():
+            # The rule again: a row that was touched in between is not old any more.
+            _all, by_model = rows.order_by().filter(pk__in=ids).delete()
+        yield by_model.get(rows.model._meta.label, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Rows of one kind that are deleted when old.
 
     `setting` names the number of days they are kept (0: for ever); without one, rows expire by themselves.
-    `old(moment)` gives what is older than a moment, the oldest first. `title` is translatable.
+    `old(moment)` gives what is older than a moment, the oldest first. `title` is translatable. `delete` deletes them a
+    batch at a time, giving after each how many of them are gone.
     """
 
     name: str
     title: Any
     old: Callable[[datetime], models.QuerySet[Any]]
     setting: str = ""
+    delete: Callable[[models.QuerySet[Any]], Iterator[int]] = delete_in_batches
 
     def days(self) -> int | None:
         """How many days its rows are kept; None when they expire by themselves."""
@@ -65,20 +79,8 @@ def prune(*, within: float) -> dict[str, int]:
         due = rule.due()
         if due is None:
             continue
-        for count in delete_in_batches(due):
+        for count in rule.delete(due):
             done[rule.name] = done.get(rule.name, 0) + count
             if time.monotonic() > until:
                 return done
     return done
-
-
-def delete_in_batches(rows: models.QuerySet[Any], *, size: int = BATCH) -> Iterator[int]:
-    """Deletes the rows, `size` in a transaction, giving after each how many of them are gone.
-
-    What hangs on them goes with them. Safe beside a running platform and beside itself.
-    """
-    while ids := list(rows.values_list("pk", flat=True)[:size]):
-        with transaction.atomic():
-            # The rule again: a row that was touched in between is not old any more.
-            _all, by_model = rows.order_by().filter(pk__in=ids).delete()
-        yield by_model.get(rows.model._meta.label, 0)

@@ -21,6 +21,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.module_loading import import_string
 
+from accounts import seals
 from foundation.addresses import parse_allowed
 from mutirao.settings.core import INSECURE_KEY
 from telemetry.access import networks
@@ -139,6 +140,21 @@ def egress(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if settings.EGRESS_CA_FILE and not Path(settings.EGRESS_CA_FILE).is_file():
         found.append(_error("MUTIRAO_EGRESS_CA_FILE is not there.", "Name a file of certificates (PEM).", 14))
     return found
+
+
+@register(ENVIRONMENT)
+def audit_seals(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """How often the audit log is sealed, how long it is kept and where seals go can be understood."""
+    found = [
+        _error(f"MUTIRAO_AUDIT_SEALS: {problem}.", "For example log,file:/var/lib/seals.jsonl.", 40)
+        for problem in map(seals.problem_with, settings.AUDIT_SEALS)
+        if problem
+    ]
+    if not settings.AUDIT_SEAL_HOURS > 0:
+        found.append(_error("MUTIRAO_AUDIT_SEAL_HOURS is not above zero.", "For example 1.", 41))
+    if settings.KEEP_AUDIT_DAYS < 0:
+        found.append(_error("MUTIRAO_KEEP_AUDIT_DAYS is below zero.", "0 keeps audit events for ever.", 42))
+    return [*found]
 
 
 def _error(sentence: str, hint: str, number: int) -> Error:

@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from django_celery_results.models import TaskResult
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from accounts import audit
+from accounts import audit, seals
 from accounts.models import ApiKey, AuditEvent, User
 from accounts.services import issue_api_key
 from agents.definitions.models import Agent, AgentVersion
@@ -93,6 +93,7 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     queues.change(name="interactive", most_waiting=100, actor=audit.SYSTEM)
     slots.set_limit(most_running=2, actor=audit.SYSTEM, agent=agent)
     approval_of(task)
+    seals.seal()
     endpoint = Endpoint.objects.create(owner=member, url=f"https://hooks.example/{SECRET}", secret=f"whsec_{SECRET}")
     Delivery.objects.create(
         owner=member, endpoint=endpoint, task=task, url=endpoint.url, host="hooks.example", body="{}",

@@ -140,11 +140,11 @@ def test_days_without_a_kind_are_refused(db: None) -> None:
         _prune(days=3)
 
 
-def test_there_is_no_rule_for_audit_events(db: None) -> None:
+def test_audit_events_are_kept_for_ever_unless_somebody_says_otherwise(db: None) -> None:
     kinds = {rule.name for rule in rules()}
     assert kinds == {
         "tasks", "scheduled-runs", "celery-results", "spans", "model-calls", "conversations", "sessions",
         "refresh-tokens",
-        "webhook-deliveries",
+        "webhook-deliveries", "audit",
     }  # fmt: skip
-    assert all(rule.old(timezone.now()).model is not AuditEvent for rule in rules())
+    assert next(rule for rule in rules() if rule.name == "audit").due() is None

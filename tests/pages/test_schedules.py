@@ -157,7 +157,9 @@ def test_a_change_of_the_name_changes_nothing_else(page: Client, member: User) -
     assert response.status_code == 302
     changed = Schedule.objects.get()
     assert (changed.name, changed.next_run_at, changed.input, changed.priority) == ("Other", due, {"a": [1]}, 2)
-    assert AuditEvent.objects.get(verb="schedule.update").changes == {"fields": ["name"]}
+    assert AuditEvent.objects.get(verb="schedule.update").changes == {
+        "name": {"before": schedule.name, "after": "Other"}
+    }
 
 
 def test_the_buttons_do_what_they_say(page: Client, member: User) -> None:

@@ -28,6 +28,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     """403."""
     if request.path.startswith(problems.API):
         return problems.permission_denied(request, exception)
+    problems.tell_of_denial(request)
     return _page(request, 403)
 
 

@@ -5,6 +5,7 @@ Order matters where a later file reads an earlier one's names (it imports them o
 
 from mutirao.settings.admin import *  # noqa: F403
 from mutirao.settings.api import *  # noqa: F403
+from mutirao.settings.audit import *  # noqa: F403
 from mutirao.settings.auth import *  # noqa: F403
 from mutirao.settings.celery import *  # noqa: F403
 from mutirao.settings.core import *  # noqa: F403

@@ -87,6 +87,7 @@ UNFOLD = {
                 _item(_("Workers"), "engineering", "agents_worker.workerprocess"),
                 _item(_("Spans"), "timeline", "telemetry.span"),
                 _item(_("Audit"), "policy", "accounts.auditevent"),
+                _item(_("Audit seals"), "verified", "accounts.auditseal"),
                 _item(_("Celery results"), "inventory_2", "django_celery_results.taskresult"),
             ),
         ],

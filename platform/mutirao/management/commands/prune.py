@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.runtime.housekeeping import forget_finished
-from foundation.pruning import Rule, delete_in_batches, rules
+from foundation.pruning import Rule, rules
 
 
 class Command(BaseCommand):
@@ -41,6 +41,6 @@ class Command(BaseCommand):
             count = due.count()
             said = ngettext("%(count)d would be deleted", "%(count)d would be deleted", count) % {"count": count}
         else:
-            count = sum(delete_in_batches(due))
+            count = sum(rule.delete(due))
             said = ngettext("%(count)d deleted", "%(count)d deleted", count) % {"count": count}
         self.stdout.write(f"{rule.title}: {said}")

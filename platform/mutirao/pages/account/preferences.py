@@ -17,11 +17,14 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from accounts import audit
 from accounts.audit import Actor
 from accounts.exceptions import MailTaken
 from accounts.models import AuditEvent, User
 from accounts.services import change_profile
 from mutirao.pages.account.forms import ProfileForm
+
+MOST_DEEDS = 8
 
 
 @login_required
@@ -68,4 +71,17 @@ def _state(user: User) -> dict[str, Any]:
         "has_second_factor": is_mfa_enabled(user),
         "session_count": UserSession.objects.filter(user=user).count(),
         "sign_ins": sign_ins.order_by("-created_at", "-id")[:5],
+        "deeds": _deeds(user),
     }
+
+
+def _deeds(user: User) -> list[dict[str, Any]]:
+    """What was done to the account or by it lately, but for signing in, which has its own list."""
+    events = AuditEvent.objects.about_or_by(user.pk).exclude(verb="auth.sign_in").order_by("-created_at", "-id")
+    return [
+        {
+            "label": audit.label_of(event.verb), "outcome": event.outcome, "created_at": event.created_at,
+            "actor_name": event.actor_name, "is_mine": event.actor_id == user.pk,
+        }
+        for event in events.defer("digests", "salt", "changes")[:MOST_DEEDS]
+    ]  # fmt: skip
