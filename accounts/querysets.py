@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
@@ -7,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 if TYPE_CHECKING:
-    from accounts.models import ApiKey, User  # noqa: F401 (in a string)
+    from accounts.models import ApiKey, Quota, QuotaPeriod, User  # noqa: F401 (in strings)
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -21,3 +24,31 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         if user.has_perm("accounts.view_apikey"):
             return self
         return self.filter(owner=user)
+
+
+class QuotaQuerySet(models.QuerySet["Quota"]):
+    def named(self) -> Self:
+        """With what their names are made of."""
+        return self.select_related("user", "role", "api_key")
+
+    def visible_to(self, user: User, agents: Iterable[uuid.UUID]) -> Self:
+        """Those that bound this person, who may use these agents; all for whoever may view quotas."""
+        if user.has_perm("accounts.view_quota"):
+            return self
+        return self.applying_to(user, agents).filter(is_enabled=True)
+
+    def applying_to(self, user: User, agents: Iterable[uuid.UUID]) -> Self:
+        """Those that bound this person, a role or a key of theirs, one of these agents, or everybody."""
+        own = Q(user=user) | Q(role__in=[*user.groups.values_list("pk", flat=True)]) | Q(api_key__owner=user)
+        everybody = Q(user=None, role=None, api_key=None, agent_id=None)
+        return self.filter(own | everybody | Q(agent_id__in=[*agents]))
+
+
+class QuotaPeriodQuerySet(models.QuerySet["QuotaPeriod"]):
+    def held_by(self, *holders: uuid.UUID) -> Self:
+        """Of these holders."""
+        return self.filter(holder_id__in=holders)
+
+    def old(self, moment: datetime) -> Self:
+        """Periods that began before the moment. What has no period is never old, nor is what is reserved."""
+        return self.filter(starts_at__lt=moment, reservations=None).exclude(quota__period="").order_by("pk")

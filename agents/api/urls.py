@@ -9,6 +9,7 @@ from rest_framework.permissions import AllowAny
 from agents.api.messages import MessageRegenerate
 from agents.api.views import (
     MessageList,
+    Nothing,
     TaskBulk,
     TaskCancel,
     TaskDetail,
@@ -45,4 +46,5 @@ urlpatterns = [
     ),
     path("schema", SpectacularJSONAPIView.as_view(**PUBLIC), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(**PUBLIC, url_name="schema"), name="docs"),
+    path("<path:anything>", Nothing.as_view(), name="nothing"),
 ]

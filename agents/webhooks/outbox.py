@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from agents.tasks.hooks import Finished, Ties
 from agents.tasks.models import Task
-from agents.tasks.remembered import Remembered
 from agents.webhooks.messages import finished_message
 from agents.webhooks.models import Delivery, Endpoint
 from foundation.egress import host_of
+from foundation.remembered import Remembered
 
 _wakers: list[Callable[[], None]] = []
 

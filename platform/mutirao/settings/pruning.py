@@ -16,3 +16,5 @@ KEEP_CONVERSATIONS_DAYS: int = env.int("MUTIRAO_KEEP_CONVERSATIONS_DAYS", defaul
 PRUNES_ITSELF: bool = env.bool("MUTIRAO_PRUNES_ITSELF", default=True)
 # Webhook deliveries that have come to their end, with the log of their attempts.
 KEEP_WEBHOOK_DELIVERIES_DAYS: int = env.int("MUTIRAO_KEEP_WEBHOOK_DELIVERIES_DAYS", default=30)
+# What was spent of quotas, by period.
+KEEP_QUOTA_PERIODS_DAYS: int = env.int("MUTIRAO_KEEP_QUOTA_PERIODS_DAYS", default=400)
