@@ -22,6 +22,8 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+# Registers itself.
+import accounts.limits_admin  # noqa: F401
 from accounts import audit
 from accounts.audit import Actor
 from accounts.exceptions import AccountError

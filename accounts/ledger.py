@@ -24,7 +24,8 @@ from django.utils.translation import gettext as _
 from accounts import quota_warnings, subjects
 from accounts.exceptions import QuotaExceeded
 from accounts.models import Quota, QuotaPeriod, Reservation
-from accounts.quotas import UNFINISHED_WAIT_SECONDS, Place, Share, Unit, end_of
+from accounts.periods import end_of
+from accounts.quotas import UNFINISHED_WAIT_SECONDS, Place, Share, Unit
 from telemetry import metrics
 
 MOST_SEEN = 10_000

@@ -9,12 +9,13 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import audit, limiting, quotas
 from accounts.audit import Actor
 from accounts.exceptions import InvalidLimit, UnknownSubject
 from accounts.models import Quota, RateLimit
-from accounts.quotas import start_of
+from accounts.periods import start_of
 from accounts.subjects import name_of, parse_subject
 
 # What a quota is, is what was spent of it: another subject or period is another quota.
@@ -60,12 +61,20 @@ def save_quota(*, quota: Quota, actor: Actor) -> Quota:
     is_new = quota._state.adding
     before = {} if is_new else _facts(Quota.objects.named().get(pk=quota.pk), AUDITED)
     _clean(quota)
+    if is_new and is_there(quota):
+        raise InvalidLimit({"unit": [_("There is such a quota already; change that one.")]})
     quota.save()
     if not is_new:
         _mark_again(quota)
     _record(quota, "quota", before, _facts(quota, AUDITED), actor)
     transaction.on_commit(quotas.forget)
     return quota
+
+
+def is_there(quota: Quota) -> bool:
+    """Whether there is a quota of just this kind for this subject: what it bounds is what it is known by."""
+    names = ("user_id", "role_id", "api_key_id", "agent_id", "unit", "period", "each_member")
+    return Quota.objects.filter(**{name: getattr(quota, name) for name in names}).exists()
 
 
 def _mark_again(quota: Quota) -> None:

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from accounts.models import QuotaPeriod
 from foundation.pruning import Rule, register_rule
 
 
@@ -22,7 +23,13 @@ def ended_tokens(moment: datetime) -> QuerySet[OutstandingToken]:
     return OutstandingToken.objects.filter(expires_at__lt=moment).order_by("pk")
 
 
+def old_quota_periods(moment: datetime) -> QuerySet[QuotaPeriod]:
+    """What was spent of quotas long ago."""
+    return QuotaPeriod.objects.old(moment)
+
+
 def register_rules() -> None:
     """Called when the application starts."""
     register_rule(Rule("sessions", _("expired sessions"), ended_sessions))
     register_rule(Rule("refresh-tokens", _("expired refresh tokens"), ended_tokens))
+    register_rule(Rule("quota-periods", _("what was spent of quotas"), old_quota_periods, "KEEP_QUOTA_PERIODS_DAYS"))

@@ -3,14 +3,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.periods import starts_of
+
 if TYPE_CHECKING:
-    from accounts.models import ApiKey, Quota, QuotaPeriod, User  # noqa: F401 (in strings)
+    from accounts.models import ApiKey, Quota, QuotaPeriod, RateLimit, User  # noqa: F401 (in strings)
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -26,16 +28,15 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(owner=user)
 
 
-class QuotaQuerySet(models.QuerySet["Quota"]):
+Limited = TypeVar("Limited", bound=models.Model)
+
+
+class OfSubjectQuerySet(models.QuerySet[Limited]):
+    """Of rows about a user, a role, a key, an agent or everybody."""
+
     def named(self) -> Self:
         """With what their names are made of."""
         return self.select_related("user", "role", "api_key")
-
-    def visible_to(self, user: User, agents: Iterable[uuid.UUID]) -> Self:
-        """Those that bound this person, who may use these agents; all for whoever may view quotas."""
-        if user.has_perm("accounts.view_quota"):
-            return self
-        return self.applying_to(user, agents).filter(is_enabled=True)
 
     def applying_to(self, user: User, agents: Iterable[uuid.UUID]) -> Self:
         """Those that bound this person, a role or a key of theirs, one of these agents, or everybody."""
@@ -44,10 +45,24 @@ class QuotaQuerySet(models.QuerySet["Quota"]):
         return self.filter(own | everybody | Q(agent_id__in=[*agents]))
 
 
+class RateLimitQuerySet(OfSubjectQuerySet["RateLimit"]):
+    def visible_to(self, user: User, agents: Iterable[uuid.UUID]) -> Self:
+        """Those that bound this person, who may use these agents; all for whoever may view rate limits."""
+        return self if user.has_perm("accounts.view_ratelimit") else self.applying_to(user, agents)
+
+
+class QuotaQuerySet(OfSubjectQuerySet["Quota"]):
+    def visible_to(self, user: User, agents: Iterable[uuid.UUID]) -> Self:
+        """Those that bound this person, who may use these agents; all for whoever may view quotas."""
+        if user.has_perm("accounts.view_quota"):
+            return self
+        return self.applying_to(user, agents).filter(is_enabled=True)
+
+
 class QuotaPeriodQuerySet(models.QuerySet["QuotaPeriod"]):
-    def held_by(self, *holders: uuid.UUID) -> Self:
-        """Of these holders."""
-        return self.filter(holder_id__in=holders)
+    def current(self, now: datetime) -> Self:
+        """Of the periods that this moment is in."""
+        return self.filter(starts_at__in=starts_of(now))
 
     def old(self, moment: datetime) -> Self:
         """Periods that began before the moment. What has no period is never old, nor is what is reserved."""

@@ -23,7 +23,8 @@ from django.utils.translation import gettext as _
 
 from accounts import audit, subjects
 from accounts.models import NOBODY, Quota, QuotaPeriod, User
-from accounts.quotas import end_of, plain
+from accounts.periods import end_of
+from accounts.quotas import plain
 
 logger = structlog.get_logger(__name__)
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_UP, Decimal
 
 from django.conf import settings
 
 from accounts.models import NOBODY, Quota, User
+from accounts.periods import start_of
 from foundation.remembered import Remembered
 
-Unit, Period = Quota.Unit, Quota.Period
+Unit = Quota.Unit
 LEAST = Decimal("0.000001")
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # What a caller is asked to wait where nobody knows when a task will have ended.
 UNFINISHED_WAIT_SECONDS = 60
 
@@ -152,28 +152,6 @@ def _reserve(rule: Rule, allowance: Allowance) -> Decimal:
     amount = own if own is not None else rule.reserve if rule.reserve is not None else usual
     # Rounded up as the column has it, so that no task reserves nothing.
     return max(Decimal(amount).quantize(LEAST, rounding=ROUND_UP), LEAST)
-
-
-def start_of(period: str, now: datetime) -> datetime:
-    """When the period of this moment began; all are of UTC."""
-    utc = now.astimezone(UTC)
-    if period == Period.MINUTE:
-        return utc.replace(second=0, microsecond=0)
-    midnight = utc.replace(hour=0, minute=0, second=0, microsecond=0)
-    if period == Period.DAY:
-        return midnight
-    return midnight.replace(day=1) if period == Period.MONTH else BEGINNING
-
-
-def end_of(period: str, starts_at: datetime) -> datetime | None:
-    """When the next one begins; None for what has no period."""
-    if period == Period.MINUTE:
-        return starts_at + timedelta(minutes=1)
-    if period == Period.DAY:
-        return starts_at + timedelta(days=1)
-    if period == Period.MONTH:
-        return (starts_at + timedelta(days=32)).replace(day=1)
-    return None
 
 
 def plain(amount: Decimal) -> str:

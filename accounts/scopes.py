@@ -20,6 +20,9 @@ SCOPES = {
     "approvals:write": _("approve, change and refuse what agents want to do"),
     "webhooks:read": _("see webhook endpoints and deliveries"),
     "webhooks:write": _("change webhook endpoints, replay deliveries"),
+    "usage:read": _("see what was spent"),
+    "limits:read": _("see quotas and rate limits"),
+    "limits:write": _("change quotas and rate limits"),
     "keys:read": _("see API keys"),
     "keys:write": _("make, rotate and revoke API keys"),
 }

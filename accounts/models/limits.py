@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models.credentials import ApiKey
 from accounts.models.people import User
-from accounts.querysets import QuotaPeriodQuerySet, QuotaQuerySet
+from accounts.querysets import QuotaPeriodQuerySet, QuotaQuerySet, RateLimitQuerySet
 from accounts.rates import validate_rate
 from foundation.models import BaseModel
 
@@ -62,6 +62,8 @@ class RateLimit(OfSubject):
         _("rate"), max_length=20, validators=[validate_rate],
         help_text=_("How many in which time: 100/m, 5/s, 1000/h, 20/10s. 0/m shuts the door."),
     )  # fmt: skip
+
+    objects = RateLimitQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("rate limit")

@@ -8,7 +8,7 @@ class AgentsConfig(AppConfig):
     verbose_name = _("Agents")
 
     def ready(self) -> None:
-        from accounts import audit, subjects
+        from accounts import audit, limits_portable, subjects
         from agents.definitions import portable
         from agents.definitions.health import agents_are_there
         from agents.definitions.subjects import AgentSubjects
@@ -16,6 +16,8 @@ class AgentsConfig(AppConfig):
 
         portable.register_kinds()
         subjects.register_agents(AgentSubjects())
+        # After agents, in whose limits a file names them.
+        limits_portable.register_kinds()
 
         health.register("agents", agents_are_there)
 

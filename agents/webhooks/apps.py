@@ -8,13 +8,14 @@ class WebhooksConfig(AppConfig):
     verbose_name = _("Webhooks")
 
     def ready(self) -> None:
-        from accounts import audit
+        from accounts import audit, quota_warnings
         from agents.tasks import hooks
         from agents.webhooks import measuring, outbox, pruning
 
         pruning.register_rules()
         measuring.register()
         hooks.on_finished(outbox.enqueue, wants=outbox.wants)
+        quota_warnings.on_warned(outbox.enqueue_warning)
 
         audit.register_verb("webhook.register", _("registered a webhook endpoint"))
         audit.register_verb("webhook.change", _("changed a webhook endpoint"))

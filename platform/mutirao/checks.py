@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.module_loading import import_string
 
+from accounts.limiting import SCOPES
+from accounts.rates import parse_rate
 from foundation.addresses import parse_allowed
 from mutirao.settings.core import INSECURE_KEY
 from telemetry.access import networks
@@ -138,6 +141,26 @@ def egress(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
         found.append(_error(f"MUTIRAO_EGRESS_ALLOWED_HOSTS: {error}.", "For example 10.1.0.0/16,hooks.internal.", 13))
     if settings.EGRESS_CA_FILE and not Path(settings.EGRESS_CA_FILE).is_file():
         found.append(_error("MUTIRAO_EGRESS_CA_FILE is not there.", "Name a file of certificates (PEM).", 14))
+    return found
+
+
+@register(ENVIRONMENT)
+def limits(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Rates can be understood, scopes are known, and what is reserved is an amount."""
+    found: list[CheckMessage] = []
+    for name in ("RATE_ADDRESS", "RATE_SIGN_IN", "RATE_USER", "RATE_KEY"):
+        try:
+            if text := getattr(settings, name):
+                parse_rate(text)
+        except ValueError as error:
+            found.append(_error(f"MUTIRAO_{name}: {error}", "For example 100/m; empty for no limit.", 30))
+    if unknown := sorted(set(settings.RATE_FAIL_CLOSED) - set(SCOPES)):
+        hint = f"There are {', '.join(SCOPES)}."
+        found.append(_error(f"MUTIRAO_RATE_FAIL_CLOSED: there is no scope {unknown[0]!r}.", hint, 31))
+    for name in ("QUOTA_RESERVE_TOKENS", "QUOTA_RESERVE_COST"):
+        value = Decimal(getattr(settings, name))
+        if not value.is_finite() or value <= 0:
+            found.append(_error(f"MUTIRAO_{name} is not above zero.", "Say what a usual task spends.", 32))
     return found
 
 

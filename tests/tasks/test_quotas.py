@@ -400,7 +400,7 @@ def test_a_task_without_a_limit_reserves_what_the_quota_or_the_installation_says
     put: Put, take: Take, quota: Make, settings: Any
 ) -> None:
     settings.QUOTA_RESERVE_COST = Decimal("0.10")
-    usual, own = quota(), quota(reserve=Decimal("0.30"))
+    usual, own = quota(), quota(subject="everybody", reserve=Decimal("0.30"))
     put()
     assert (stands(usual)[1], stands(own)[1]) == (Decimal("0.10"), Decimal("0.30"))
     services.succeed(claim=take(), result=None, usage=spend("5"))
