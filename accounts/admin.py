@@ -22,7 +22,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from accounts import admin_record, audit  # noqa: F401 (the first registers the audit log)
+from accounts import admin_record, audit, limits_admin  # noqa: F401 (two register themselves)
 from accounts.admin_privacy import PrivacyAdmin
 from accounts.audit import Actor
 from accounts.changes import form_changes

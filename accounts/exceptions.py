@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 
 class AccountError(Exception):
     """That cannot be done with this account."""
@@ -32,3 +35,25 @@ class UnknownScope(AccountError):
 
 class ScopeTooWide(AccountError):
     """A key cannot give more rights, or live longer, than the key it is made with."""
+
+
+class UnknownSubject(AccountError):
+    """There is nobody of this name for whom limits can be set."""
+
+
+class InvalidLimit(AccountError):
+    """The limit is not acceptable. `errors` says why, by field."""
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(" ".join(sentence for sentences in errors.values() for sentence in sentences))
+        self.errors = errors
+
+
+class QuotaExceeded(AccountError):
+    """A quota has too little left for this. `quota` names it; in `retry_after` seconds there may be more."""
+
+    def __init__(self, message: str | None = None, *, quota: str = "", unit: str = "", retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.retry_after = retry_after
+        self.extra: dict[str, Any] = {"quota": quota, "unit": unit}

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts import chain, seals
-from accounts.models import AuditEvent, AuditSeal
+from accounts.models import AuditEvent, AuditSeal, QuotaPeriod
 from foundation.pruning import BATCH, Rule, register_rule
 
 
@@ -59,8 +59,14 @@ def _cut_some(old: QuerySet[AuditEvent]) -> int:
     return len(found)
 
 
+def old_quota_periods(moment: datetime) -> QuerySet[QuotaPeriod]:
+    """What was spent of quotas long ago."""
+    return QuotaPeriod.objects.old(moment)
+
+
 def register_rules() -> None:
     """Called when the application starts."""
     register_rule(Rule("sessions", _("expired sessions"), ended_sessions))
     register_rule(Rule("refresh-tokens", _("expired refresh tokens"), ended_tokens))
     register_rule(Rule("audit", _("audit events"), old_events, "KEEP_AUDIT_DAYS", cut))
+    register_rule(Rule("quota-periods", _("what was spent of quotas"), old_quota_periods, "KEEP_QUOTA_PERIODS_DAYS"))

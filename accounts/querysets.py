@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.periods import starts_of
+
 if TYPE_CHECKING:
-    from accounts.models import ApiKey, AuditEvent, User  # noqa: F401 (in a string)
+    from accounts.models import ApiKey, AuditEvent, Quota, QuotaPeriod, RateLimit, User  # noqa: F401 (in strings)
 
 # No name in an audit event is longer.
 LONGEST_NAME = 200
@@ -47,3 +51,44 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     def about_or_by(self, user_id: uuid.UUID) -> Self:
         """What this person did, and what was done to their account."""
         return self.filter(Q(actor_id=user_id) | Q(subject_id=user_id))
+
+
+Limited = TypeVar("Limited", bound=models.Model)
+
+
+class OfSubjectQuerySet(models.QuerySet[Limited]):
+    """Of rows about a user, a role, a key, an agent or everybody."""
+
+    def named(self) -> Self:
+        """With what their names are made of."""
+        return self.select_related("user", "role", "api_key")
+
+    def applying_to(self, user: User, agents: Iterable[uuid.UUID]) -> Self:
+        """Those that bound this person, a role or a key of theirs, one of these agents, or everybody."""
+        own = Q(user=user) | Q(role__in=[*user.groups.values_list("pk", flat=True)]) | Q(api_key__owner=user)
+        everybody = Q(user=None, role=None, api_key=None, agent_id=None)
+        return self.filter(own | everybody | Q(agent_id__in=[*agents]))
+
+
+class RateLimitQuerySet(OfSubjectQuerySet["RateLimit"]):
+    def visible_to(self, user: User, agents: Iterable[uuid.UUID]) -> Self:
+        """Those that bound this person, who may use these agents; all for whoever may view rate limits."""
+        return self if user.has_perm("accounts.view_ratelimit") else self.applying_to(user, agents)
+
+
+class QuotaQuerySet(OfSubjectQuerySet["Quota"]):
+    def visible_to(self, user: User, agents: Iterable[uuid.UUID]) -> Self:
+        """Those that bound this person, who may use these agents; all for whoever may view quotas."""
+        if user.has_perm("accounts.view_quota"):
+            return self
+        return self.applying_to(user, agents).filter(is_enabled=True)
+
+
+class QuotaPeriodQuerySet(models.QuerySet["QuotaPeriod"]):
+    def current(self, now: datetime) -> Self:
+        """Of the periods that this moment is in."""
+        return self.filter(starts_at__in=starts_of(now))
+
+    def old(self, moment: datetime) -> Self:
+        """Periods that began before the moment. What has no period is never old, nor is what is reserved."""
+        return self.filter(starts_at__lt=moment, reservations=None).exclude(quota__period="").order_by("pk")

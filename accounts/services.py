@@ -97,6 +97,9 @@ def issue_api_key(
         raise ScopeTooWide
     made = keys.new_key()
     row = ApiKey(owner=owner, name=name, prefix=made.prefix, digest=made.digest, scopes=wanted, expires_at=expires_at)
+    if within is not None:
+        # Else a key with a budget could make itself another one.
+        row.lineage = within.lineage
     try:
         with transaction.atomic():
             row.save(force_insert=True)
@@ -131,6 +134,7 @@ def rotate_api_key(
     made = keys.new_key()
     row = ApiKey(
         owner=api_key.owner, name=api_key.name, prefix=made.prefix, digest=made.digest, scopes=api_key.scopes,
+        lineage=api_key.lineage,
         expires_at=_earliest(_renewed(api_key, now), within.expires_at if within else None),
     )  # fmt: skip
     with transaction.atomic():

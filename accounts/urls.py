@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from accounts.limit_views import QuotaDetail, QuotaList, RateLimitDetail, RateLimitList
 from accounts.privacy_views import MyExport
 from accounts.record_views import AuditExport, AuditList
 from accounts.views import ApiKeyDetail, ApiKeyList, ApiKeyRotation, Me, ObtainToken, RefreshToken, RevokeToken
@@ -11,6 +12,10 @@ urlpatterns = [
     path("auth/token/refresh", RefreshToken.as_view(), name="auth-token-refresh"),
     path("auth/token/revoke", RevokeToken.as_view(), name="auth-token-revoke"),
     path("me", Me.as_view(), name="me"),
+    path("quotas", QuotaList.as_view(), name="quotas"),
+    path("quotas/<uuid:pk>", QuotaDetail.as_view(), name="quota"),
+    path("rate-limits", RateLimitList.as_view(), name="rate-limits"),
+    path("rate-limits/<uuid:pk>", RateLimitDetail.as_view(), name="rate-limit"),
     path("api-keys", ApiKeyList.as_view(), name="api-keys"),
     path("api-keys/<uuid:pk>", ApiKeyDetail.as_view(), name="api-key"),
     path("api-keys/<uuid:pk>/rotate", ApiKeyRotation.as_view(), name="api-key-rotate"),

@@ -14,7 +14,7 @@ from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import tokens
+from accounts import limiting, tokens
 from accounts.audit import Actor
 from accounts.exceptions import KeyEnded, NameTaken, ScopeTooWide
 from accounts.models import ApiKey, User
@@ -68,6 +68,7 @@ class _Open(AsyncAPIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    limit_scope = limiting.SIGN_IN
 
     def get_authenticate_header(self, request: Request) -> str:
         """A 401 of these views is about what was sent, but still a 401."""

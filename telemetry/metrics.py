@@ -58,6 +58,11 @@ TOKENS = Counter("mutirao_model_tokens", "Tokens, read and written.", ["provider
 COST = Counter("mutirao_model_cost", "Money spent on models, in the currency of the prices.", ["provider", "model"])
 WEBHOOKS = Counter("mutirao_webhooks", "Tries to deliver a webhook, by what they left it as.", ["state"])
 WEBHOOK_SECONDS = Histogram("mutirao_webhook_seconds", "How long receivers take.", ["state"], buckets=QUICK)
+RATE_LIMITED = Counter("mutirao_rate_limited", "Requests that were too many, by whose limit it was.", ["scope"])
+RATE_LIMITS_SKIPPED = Counter(
+    "mutirao_rate_limits_skipped", "Requests that were not counted, as Redis was away.", ["scope"]
+)
+QUOTA_REFUSED = Counter("mutirao_quota_refused", "Submissions refused by a quota, by its unit.", ["unit"])
 
 Args = ParamSpec("Args")
 SystemMetrics = Callable[[], Iterable[Metric]]

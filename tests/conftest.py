@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.utils import translation
 from rest_framework.test import APIClient
 
+from accounts import limiting, quotas
 from accounts.models import User
 from accounts.services import ensure_roles
 from agents.tasks import queues, slots
@@ -67,6 +68,8 @@ def api() -> Api:
 def _clean_cache() -> Iterator[None]:
     slots.exist.forget()
     queues.forget()
+    limiting.forget()
+    quotas.forget()
     yield
     cache.clear()
     # A page in another language leaves it active in the thread.

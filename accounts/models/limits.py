@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import ClassVar
 
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.credentials import ApiKey
 from accounts.models.people import User
+from accounts.querysets import QuotaPeriodQuerySet, QuotaQuerySet, RateLimitQuerySet
 from accounts.rates import validate_rate
 from foundation.models import BaseModel
 
 NOBODY = uuid.UUID(int=0)
 """The holder of what is shared."""
+
+MARKS = (50, 80, 100)
+"""When somebody is warned, in percent."""
 
 
 class OfSubject(BaseModel):
@@ -57,6 +63,8 @@ class RateLimit(OfSubject):
         help_text=_("How many in which time: 100/m, 5/s, 1000/h, 20/10s. 0/m shuts the door."),
     )  # fmt: skip
 
+    objects = RateLimitQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("rate limit")
         verbose_name_plural = _("rate limits")
@@ -95,6 +103,8 @@ class Quota(OfSubject):
     )  # fmt: skip
     is_enabled = models.BooleanField(_("enabled"), default=True)
 
+    objects = QuotaQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("quota")
         verbose_name_plural = _("quotas")
@@ -113,7 +123,34 @@ class Quota(OfSubject):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount.normalize():f} {self.unit}" + (f"/{self.period}" if self.period else "")
+        return f"{self.amount.normalize():f} {self.kind}"
+
+    def clean(self) -> None:
+        """What the constraints say, in words. Raises ValidationError."""
+        for name in ("amount", "reserve"):
+            value: Decimal | None = getattr(self, name)
+            if value is not None and (value.is_nan() or value < 0):
+                raise ValidationError({name: _("This cannot be below zero.")})
+        if (self.unit == self.Unit.UNFINISHED) != (self.period == self.Period.NONE):
+            raise ValidationError(
+                {"period": _("Unfinished tasks are counted at any time; all else in a minute, a day or a month.")}
+            )
+        is_of_one = any((self.user_id, self.api_key_id, self.agent_id))
+        if self.each_member and is_of_one:
+            raise ValidationError({"each_member": _("Only members of a role, or everybody, are several people.")})
+        whole = (self.Unit.REQUESTS, self.Unit.TOKENS, self.Unit.UNFINISHED)
+        if self.unit in whole and (self.amount or 0) % 1:
+            raise ValidationError({"amount": _("Of this unit there are only whole numbers.")})
+
+    @property
+    def kind(self) -> str:
+        """What it bounds, as files and messages write it: `cost/month`, `unfinished`."""
+        return f"{self.unit}/{self.period}" if self.period else self.unit
+
+    @property
+    def warns(self) -> bool:
+        """Whether somebody is told before it is used up: a minute is over before anybody has read that."""
+        return self.period in (self.Period.DAY, self.Period.MONTH)
 
 
 class QuotaPeriod(models.Model):
@@ -130,6 +167,8 @@ class QuotaPeriod(models.Model):
     # The highest share in percent that somebody was warned of: 0, 50, 80 or 100.
     warned = models.PositiveSmallIntegerField(_("warned at"), default=0)
 
+    objects = QuotaPeriodQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("quota period")
         verbose_name_plural = _("quota periods")
@@ -141,6 +180,17 @@ class QuotaPeriod(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quota_id} {self.starts_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def mark(self) -> int:
+        """The highest of MARKS, in percent of the quota's amount, that spending has reached; 0 for none."""
+        reached = (mark for mark in MARKS if self.spent > 0 and self.spent * 100 >= self.quota.amount * mark)
+        return max(reached, default=0)
+
+    @property
+    def left(self) -> Decimal:
+        """What may still be reserved; nothing of what is overdrawn."""
+        return max(self.quota.amount - self.spent - self.reserved, Decimal(0))
 
 
 class Reservation(models.Model):

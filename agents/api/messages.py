@@ -10,6 +10,7 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.throttling import count_for_agent
 from agents.api.schema import APPLIED, LOCATION, PREFER
 from agents.api.serializers import PostedMessageSerializer
 from agents.api.submission import api_key_of, request_id_of
@@ -39,6 +40,7 @@ class MessageRegenerate(ConversationView):
         """
         rows = Message.objects.select_related("conversation__agent")
         message = get_object_or_404(rows, conversation=self.own_conversation(), pk=kwargs["message"])
+        count_for_agent(request, message.conversation.agent_id)
         posted = regenerate(
             message=message, owner=self.user, api_key=api_key_of(request), request_id=request_id_of(request)
         )

@@ -6,7 +6,14 @@ from __future__ import annotations
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
 from agents.schedules.exceptions import InvalidSchedule, Refused, ScheduleBusy, UnknownSchedule
-from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, QueueFull, SerialKeyBusy
+from agents.tasks.exceptions import (
+    IdempotencyConflict,
+    IllegalTransition,
+    InvalidInput,
+    NoQuotaLeft,
+    QueueFull,
+    SerialKeyBusy,
+)
 from agents.tools.exceptions import AlreadyDecided, InvalidArguments, UnknownToolCall
 from agents.webhooks.exceptions import EndpointDisabled, InvalidEndpoint, NotReplayable, TooManyEndpoints
 from foundation import problems
@@ -26,6 +33,7 @@ PROBLEMS = (
     (IdempotencyConflict, 409, "idempotency-conflict"),
     (IllegalTransition, 409, "illegal-transition"),
     (SerialKeyBusy, 409, "serial-key-busy"),
+    (NoQuotaLeft, 429, "quota-exceeded"),
     (AlreadyDecided, 409, "already-decided"),
     (InvalidArguments, 400, "invalid-arguments"),
     (UnknownToolCall, 400, "unknown-tool-call"),

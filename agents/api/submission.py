@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.models import ApiKey, User
+from accounts.throttling import count_for_agent
 from agents.api.serializers import task_document
 from agents.api.waiting import Wait
 from agents.definitions.services import get_usable_agent
@@ -44,6 +45,7 @@ def submit_task(request: Request, fields: dict[str, Any]) -> Submitted:
         posted = _post_as_input(request, user, fields)
         return Submitted(task=posted.task, created=posted.created)
     agent = get_usable_agent(slug=fields["agent"], user=user)
+    count_for_agent(request, agent.pk)
     return submit(
         owner=user, agent=agent, input=fields["input"], idempotency_key=idempotency_key(request),
         request_body_digest=digest_of(request.data), api_key=api_key_of(request),
@@ -55,6 +57,8 @@ def submit_bulk(request: Request, items: list[dict[str, Any]]) -> list[Submitted
     """Submits what `POST /tasks/bulk` was given: all of it or nothing."""
     user = cast("User", request.user)
     requests = [_request_of(user, fields) for fields in items]
+    for agent_id in {each["agent"].pk for each in requests}:
+        count_for_agent(request, agent_id)
     return submit_many(owner=user, requests=requests, api_key=api_key_of(request), request_id=request_id_of(request))
 
 
@@ -80,6 +84,7 @@ def _ties(user: User, fields: dict[str, Any]) -> dict[str, Any]:
 
 def post(request: Request, conversation: Conversation, text: str, fields: dict[str, Any]) -> Posted:
     """Posts a message of the caller."""
+    count_for_agent(request, conversation.agent_id)
     return post_message(
         conversation=conversation, text=text, owner=cast("User", request.user),
         idempotency_key=idempotency_key(request), api_key=api_key_of(request),

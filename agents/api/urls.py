@@ -7,8 +7,10 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from rest_framework.permissions import AllowAny
 
 from agents.api.messages import MessageRegenerate
+from agents.api.usage import Usage
 from agents.api.views import (
     MessageList,
+    Nothing,
     TaskBulk,
     TaskCancel,
     TaskDetail,
@@ -43,6 +45,8 @@ urlpatterns = [
         MessageRegenerate.as_view(),
         name="message-regenerate",
     ),
+    path("usage", Usage.as_view(), name="usage"),
     path("schema", SpectacularJSONAPIView.as_view(**PUBLIC), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(**PUBLIC, url_name="schema"), name="docs"),
+    path("<path:anything>", Nothing.as_view(), name="nothing"),
 ]

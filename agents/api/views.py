@@ -8,10 +8,11 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.permissions import SAFE_METHODS
+from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +20,7 @@ from rest_framework.reverse import reverse
 
 from accounts.audit import Actor
 from accounts.models import User
+from accounts.throttling import count_for_agent
 from agents.api import schema
 from agents.api.filters import TaskNameFilter, TaskWithConversationFilter
 from agents.api.serializers import (
@@ -31,7 +33,7 @@ from agents.api.serializers import (
     task_document,
 )
 from agents.api.streams import Stream
-from agents.api.submission import Answer, post, submit_bulk, submit_task
+from agents.api.submission import Answer, api_key_of, post, submit_bulk, submit_task
 from agents.memory.data import Posted
 from agents.memory.filters import MessageFilter
 from agents.memory.models import Message
@@ -45,7 +47,8 @@ from agents.tasks.permissions import may_operate
 from agents.tasks.serializers import ResumeSerializer, RetrySerializer
 from agents.tasks.services import cancel, resume, retry
 from agents.tools.reviews import review_call, review_task
-from foundation.async_views import AsyncGenericAPIView, Later
+from foundation.async_views import AsyncAPIView, AsyncGenericAPIView, Later
+from foundation.exceptions import NotFoundProblem
 from foundation.pagination import TiedOrdering
 from foundation.threads import in_thread
 
@@ -147,7 +150,8 @@ class TaskRetry(TaskOperation):
         old = self.get_operable()
         if "input" in body.validated_data and belongs_to_conversation(ties_of(old)):
             raise IllegalTransition(_("Edit the message of the conversation instead."))
-        task = retry(task=old, actor=Actor.of(request), **body.validated_data)
+        count_for_agent(request, old.agent_id)
+        task = retry(task=old, actor=Actor.of(request), api_key=api_key_of(request), **body.validated_data)
         address = reverse("task", kwargs={"pk": task.pk})
         return Response(task_document(task), status=202, headers={"Location": address})
 
@@ -214,6 +218,24 @@ def _after(request: Request) -> int:
     if not (given.isascii() and given.isdigit() and len(given) < 10):
         raise ValidationError({"after": [_("The number of an event is expected.")]})
     return int(given)
+
+
+class Nothing(AsyncAPIView):
+    """What is at no address. A view, so that looking for addresses is counted like everything else."""
+
+    permission_classes = (AllowAny,)
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Counts, and says so."""
+        super().initial(request, *args, **kwargs)
+        raise NothingHere
+
+
+class NothingHere(NotFoundProblem):
+    """There is nothing at this address."""
+
+    default_detail = gettext_lazy("There is nothing at this address.")
 
 
 class MessageList(mixins.ListModelMixin, ConversationView):

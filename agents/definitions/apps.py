@@ -8,12 +8,16 @@ class AgentsConfig(AppConfig):
     verbose_name = _("Agents")
 
     def ready(self) -> None:
-        from accounts import audit
+        from accounts import audit, limits_portable, subjects
         from agents.definitions import portable
         from agents.definitions.health import agents_are_there
+        from agents.definitions.subjects import AgentSubjects
         from telemetry import health
 
         portable.register_kinds()
+        subjects.register_agents(AgentSubjects())
+        # After agents, in whose limits a file names them.
+        limits_portable.register_kinds()
 
         health.register("agents", agents_are_there)
 

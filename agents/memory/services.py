@@ -21,6 +21,7 @@ from agents.memory.data import Posted, Role, TaskOptions, Turn
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
 from agents.memory.models import Conversation, Message
 from agents.memory.transcript import unfinished_text
+from agents.tasks import metering
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput
 from agents.tasks.hooks import Finished, Ties
 from agents.tasks.models import TERMINAL, Status, Task
@@ -55,7 +56,7 @@ def post_message(
     not ended (None: what the agent's policy says). The same idempotency key with the same text gives the
     message and the task of the first time. Raises IdempotencyConflict for another text, InvalidInput,
     UnknownConversation when it is gone or somebody else's, UnknownAgent when its agent may no longer be used,
-    SerialKeyBusy.
+    SerialKeyBusy, NoQuotaLeft.
     """
     _check_owner(conversation, owner)
     _check_text(text)
@@ -63,7 +64,7 @@ def post_message(
     digest = _digest(conversation, text, options)
     if_busy = options.pop("if_busy", None) or policy_of(agent).if_busy
     serial_key = serial_key_of(conversation.pk)
-    with transaction.atomic():
+    with transaction.atomic(), metering.together():
         # Before the conversation is locked: what ends here locks it too, after its own row.
         if known_task(owner=owner, idempotency_key=idempotency_key) is None:
             make_way(serial_key=serial_key, if_busy=if_busy)

@@ -18,6 +18,7 @@ from rest_framework.reverse import reverse
 
 from accounts.audit import Actor
 from accounts.models import User
+from accounts.throttling import count_for_agent
 from agents.schedules import services
 from agents.schedules.data import ScheduleFields
 from agents.schedules.exceptions import InvalidSchedule
@@ -171,7 +172,9 @@ class ScheduleRun(ScheduleView):
     )  # fmt: skip
     def post(self, request: Request, **kwargs: Any) -> Response:
         """Submits its task at once, for its owner, also while it is paused. Its due times stay as they are."""
-        run = services.run_now(schedule=self.get_schedule(may_operate), actor=Actor.of(request))
+        schedule = self.get_schedule(may_operate)
+        count_for_agent(request, schedule.agent_id)
+        run = services.run_now(schedule=schedule, actor=Actor.of(request))
         address = reverse("task", kwargs={"pk": run.task_id})
         return Response(ScheduledRunSerializer(run).data, status=202, headers={"Location": address})
 

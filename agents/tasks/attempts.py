@@ -333,7 +333,7 @@ def _end_quickly(claim: Claim, end: End, events: Sequence[NewEvent]) -> tuple[in
     if claim.holds_slots:
         return None
     if end.task.get("finished_at"):
-        if hooks.are_wanted(claim.ties):
+        if claim.is_metered or hooks.are_wanted(claim.ties):
             return None
         end = replace(end, only_if=(*end.only_if, storage.NO_DEPENDENTS))
     return storage.end_attempt(claim.task_id, claim.fence, end, _rows(events))
@@ -405,6 +405,7 @@ def _claim_of(found: dict[str, Any]) -> Claim:
         webhook_url=found["webhook_url"],
         resume_with=storage.read_json(found["resume_with"]),
         holds_slots=found.get("holds_slots", False),
+        is_metered=bool(found["is_metered"]),
     )
 
 

@@ -86,13 +86,15 @@ class Claim:
     resume_with: Any = None
     # Under concurrency limits, to be given back.
     holds_slots: bool = False
+    # Something is reserved for it under a quota, to be settled when it ends.
+    is_metered: bool = False
     # In a process of its own, as the one before has died under it.
     is_alone: bool = False
 
     @property
     def ties(self) -> Ties:
         """What of this task may matter to others when it ends."""
-        return Ties(self.serial_key, self.webhook_url, self.owner_id)
+        return Ties(self.serial_key, self.webhook_url, self.owner_id, self.is_metered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +115,6 @@ class Swept:
     late: int = 0
     expired: int = 0
     slots_freed: int = 0
+    reservations_freed: int = 0
     told: int = 0
     queues_told: tuple[str, ...] = field(default=())

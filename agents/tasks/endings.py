@@ -1,7 +1,8 @@
 """Tasks that no worker has: how they end and how they go on. And what every end means for others.
 
 Others are those who depend on the task, its parent when that waits for it, and the rooms above (`hooks`). They hear of
-it in the same transaction. Rows are locked from a task towards those that wait for it, never the other way.
+it in the same transaction. Rows are locked from a task towards those that wait for it, never the other way; those of
+quotas last.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from agents.tasks import bus, hooks, measuring, telling
+from agents.tasks import bus, hooks, measuring, metering, telling
 from agents.tasks.data import Failure
 from agents.tasks.hooks import Finished, Ties
 from agents.tasks.models import TERMINAL, IfDependencyFails, Slot, Status, Task, TaskDependency, TaskEvent, WaitingFor
@@ -26,7 +27,7 @@ LONGEST_MESSAGE = 4_000
 
 def ties_of(task: Task) -> Ties:
     """What of this task may matter to others."""
-    return Ties(task.serial_key, task.webhook_url, task.owner_id)
+    return Ties(task.serial_key, task.webhook_url, task.owner_id, task.is_metered)
 
 
 def finish(task: Task, status: Status, *, failure: Failure | None = None, result: Any = None) -> None:
@@ -50,11 +51,15 @@ def tell_others(finished: Finished) -> None:
     """Everything that the end of a task brings about, and the ends that follow from it. In the transaction that ends
     the task.
     """
-    endings = deque([finished])
+    endings, metered = deque([finished]), list[uuid.UUID]()
     while endings:
         ending = endings.popleft()
         hooks.run(ending)
+        if ending.ties.is_metered:
+            metered.append(ending.task_id)
         endings.extend(_release_dependents(ending.task_id, succeeded=ending.status == Status.SUCCEEDED))
+    if metered:
+        metering.settle(metered)
 
 
 def free_slots(task_id: uuid.UUID, queue: str) -> None:

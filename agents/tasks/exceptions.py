@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class TaskError(Exception):
     """The task cannot do that."""
@@ -30,6 +33,17 @@ class QueueFull(TaskError):
     """The queue has as many waiting tasks as it may have; try again later."""
 
     retry_after = 10
+
+
+class NoQuotaLeft(TaskError):
+    """A quota has too little left for this task. In `retry_after` seconds there may be more."""
+
+    def __init__(
+        self, message: str | None = None, *, retry_after: int = 60, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.extra = dict(extra or {})
 
 
 class InvalidInput(TaskError):

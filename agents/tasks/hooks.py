@@ -15,6 +15,8 @@ class Ties:
     serial_key: str | None
     webhook_url: str
     owner_id: uuid.UUID
+    # Something is reserved for it under a quota.
+    is_metered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

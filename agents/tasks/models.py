@@ -108,6 +108,9 @@ class Task(BaseModel):
     limit_tokens = models.PositiveBigIntegerField(_("tokens allowed"), null=True, blank=True)
     limit_cost = models.DecimalField(_("cost allowed"), max_digits=14, decimal_places=6, null=True, blank=True)
 
+    # Something of a quota is reserved for it until it ends.
+    is_metered = models.BooleanField(_("under a quota"), default=False)
+
     # Where it stands.
     status = models.CharField(_("status"), max_length=12, choices=Status.choices, default=Status.QUEUED)
     fence = models.PositiveIntegerField(_("fence"), default=0)

@@ -15,8 +15,8 @@ from accounts import audit
 from agents.definitions.models import Agent
 from agents.tasks.exceptions import InvalidInput, QueueFull
 from agents.tasks.models import Queue, Status, Task
-from agents.tasks.remembered import Remembered
 from agents.tasks.telling import tell
+from foundation.remembered import Remembered
 
 # With less room than this, a queue is counted for every task.
 LITTLE_ROOM = 1_000

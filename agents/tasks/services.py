@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import audit
+from accounts.models import ApiKey
 from agents.tasks import endings, storage
 from agents.tasks.attempts import (
     Renewed,
@@ -61,11 +62,18 @@ def cancel(*, task: Task, actor: audit.Actor) -> Task:
     return current
 
 
-def retry(*, task: Task, actor: audit.Actor, input: Any = AS_BEFORE) -> Task:  # noqa: A002 (the word of the API)
+def retry(
+    *,
+    task: Task,
+    actor: audit.Actor,
+    input: Any = AS_BEFORE,  # noqa: A002 (the word of the API)
+    api_key: ApiKey | None = None,
+) -> Task:
     """Submits what failed or was cancelled again, as a new task of the same owner, with the agent's current version and
     the same input, or another one.
 
-    The old task stays as it is and the new one points at it. Raises IllegalTransition, InvalidInput.
+    The old task stays as it is and the new one points at it. It is submitted by the caller's key, and without one by
+    that of the old task, whose limits would not count otherwise. Raises IllegalTransition, InvalidInput, NoQuotaLeft.
     """
     if task.status not in (Status.FAILED, Status.CANCELLED):
         raise IllegalTransition(_("Only a task that failed or was cancelled can be retried."))
@@ -82,6 +90,7 @@ def retry(*, task: Task, actor: audit.Actor, input: Any = AS_BEFORE) -> Task:  #
             if_busy="queue",
             webhook_url=task.webhook_url,
             retry_of=task,
+            api_key=api_key or task.api_key,
             request_id=actor.request_id,
         ).task
         changes = {"new_task": str(again.pk), "new_input": input is not AS_BEFORE}

@@ -14,8 +14,8 @@ from django.db.models import Exists, OuterRef
 from accounts import audit
 from agents.tasks import storage
 from agents.tasks.models import ConcurrencyLimit, Slot, Status, Task
-from agents.tasks.remembered import Remembered
 from agents.tasks.storage import Excluded, Wanted
+from foundation.remembered import Remembered
 
 # Slots that were free when we looked can be taken by others; after so many disappointments somebody else is at it.
 TRIES = 5

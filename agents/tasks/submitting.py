@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts.models import ApiKey, User
 from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.policy import IfBusy, Policy
-from agents.tasks import endings, inputs, measuring, queues, storage, telling
+from agents.tasks import endings, inputs, measuring, metering, queues, storage, telling
 from agents.tasks.data import Submitted
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput, SerialKeyBusy
 from agents.tasks.models import TERMINAL, IfDependencyFails, Priority, Status, Task, TaskDependency, TaskEvent
@@ -65,7 +65,7 @@ def submit(*, owner: User, api_key: ApiKey | None = None, request_id: str = "", 
     The same idempotency key of the same owner gives the task of the first time; with another request (by its digest,
     computed when none is given) it raises IdempotencyConflict. With `depends_on` it runs when these tasks have
     succeeded. With a `serial_key` it runs when no other task of that key does; `if_busy` says what happens to the other
-    (None: what the agent's policy says). Raises InvalidInput, SerialKeyBusy, QueueFull, IllegalTransition.
+    (None: what the agent's policy says). Raises InvalidInput, SerialKeyBusy, QueueFull, NoQuotaLeft, IllegalTransition.
     """
     request = Request(**asked)
     task = _task_of(request, owner, api_key, request_id)
@@ -74,7 +74,7 @@ def submit(*, owner: User, api_key: ApiKey | None = None, request_id: str = "", 
     is_simple = not request.depends_on and request.parent is None
     if is_simple and (request.serial_key is None or if_busy == "queue"):
         return _accept(task)
-    with transaction.atomic():
+    with transaction.atomic(), metering.together():
         if known := _known(task):
             return known
         if request.serial_key is not None:
@@ -90,7 +90,7 @@ def submit_many(
     """
     if not 1 <= len(requests) <= MOST_AT_ONCE:
         raise InvalidInput(_("From 1 to %(most)d tasks can be submitted at once.") % {"most": MOST_AT_ONCE})
-    with transaction.atomic():
+    with transaction.atomic(), metering.together():
         return [submit(owner=owner, api_key=api_key, request_id=request_id, **request) for request in requests]
 
 
@@ -217,6 +217,18 @@ def policy_of(agent: Agent) -> Policy:
 
 
 def _accept(task: Task) -> Submitted:
+    shares = metering.shares_of(task)
+    if not shares:
+        return _insert(task)
+    task.is_metered = any(share.reserved for share in shares)
+    with transaction.atomic():
+        submitted = _insert(task)
+        if submitted.created:
+            metering.reserve(task, shares)
+    return submitted
+
+
+def _insert(task: Task) -> Submitted:
     first = TaskEvent(
         task=task,
         number=1,

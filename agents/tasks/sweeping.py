@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from agents.tasks import attempts, endings, measuring, slots, storage, telling
+from agents.tasks import attempts, endings, measuring, metering, slots, storage, telling
 from agents.tasks.data import Claim, Failure, Limits, Swept, Usage
 from agents.tasks.exceptions import LeaseLost
 from agents.tasks.models import Attempt, Status, Task, WaitingFor
@@ -33,6 +33,7 @@ def sweep() -> Swept:
     expired = _each(Task.objects.waited_enough(now), _expire)
     orphans = _each(Task.objects.orphans(), stop)
     freed = slots.free_what_nobody_holds() if slots.exist() else 0
+    released = metering.release_abandoned()
     told = _tell_again(now)
     return Swept(
         crashed=outcomes["crashed"],
@@ -41,6 +42,7 @@ def sweep() -> Swept:
         late=late,
         expired=expired,
         slots_freed=freed,
+        reservations_freed=released,
         told=sum(told.values()),
         queues_told=tuple(sorted(told)),
     )
@@ -151,5 +153,6 @@ def _claim_of(task: Task) -> Claim:
         webhook_url=task.webhook_url,
         resume_with=task.resume_with,
         holds_slots=task.slots.exists(),
+        is_metered=task.is_metered,
         is_alone=task.is_suspect,
     )

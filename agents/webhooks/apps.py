@@ -8,7 +8,7 @@ class WebhooksConfig(AppConfig):
     verbose_name = _("Webhooks")
 
     def ready(self) -> None:
-        from accounts import audit
+        from accounts import audit, quota_warnings
         from agents.tasks import hooks
         from agents.webhooks import measuring, outbox, privacy, pruning
 
@@ -16,6 +16,7 @@ class WebhooksConfig(AppConfig):
         privacy.register_holdings()
         measuring.register()
         hooks.on_finished(outbox.enqueue, wants=outbox.wants)
+        quota_warnings.on_warned(outbox.enqueue_warning)
 
         audit.register_verb("webhook.register", _("registered a webhook endpoint"))
         audit.register_verb("webhook.change", _("changed a webhook endpoint"))

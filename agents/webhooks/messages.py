@@ -8,6 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts.quota_warnings import Warned
+from accounts.quotas import plain
 from agents.tasks.models import Task
 from agents.tasks.serializers import outcome
 
@@ -43,6 +45,26 @@ def finished_message(task: Task, result: Any, now: datetime, *, with_result: boo
 def test_message(endpoint_id: Any, now: datetime) -> str:
     """The body of a test."""
     return _body("webhook.test", now, {"endpoint": str(endpoint_id)})
+
+
+def quota_message(warned: Warned, now: datetime) -> str:
+    """The body for a quota of which much is spent: JSON text.
+
+    Shape: `{"type", "timestamp", "data": {"id", "quota", "percent", "spent", "amount", "unit", "period", "starts_at",
+    "resets_at"}}`; amounts are decimal strings.
+    """
+    data = {
+        "id": str(warned.quota.pk),
+        "quota": warned.name,
+        "percent": warned.mark,
+        "spent": plain(warned.spent),
+        "amount": plain(warned.quota.amount),
+        "unit": warned.quota.unit,
+        "period": warned.quota.period,
+        "starts_at": warned.starts_at.isoformat(),
+        "resets_at": warned.ends_at.isoformat() if warned.ends_at else None,
+    }
+    return _body("quota.warning", now, data)
 
 
 def _body(kind: str, now: datetime, data: dict[str, Any]) -> str:

@@ -132,6 +132,7 @@ class Delivery(BaseModel):
     class Event(models.TextChoices):
         FINISHED = "task.finished", _("a task has ended")
         TEST = "webhook.test", _("a test")
+        QUOTA = "quota.warning", _("much of a quota is spent")
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("owner")

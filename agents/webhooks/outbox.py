@@ -10,12 +10,13 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.quota_warnings import Warned
 from agents.tasks.hooks import Finished, Ties
 from agents.tasks.models import Task
-from agents.tasks.remembered import Remembered
-from agents.webhooks.messages import finished_message
+from agents.webhooks.messages import finished_message, quota_message
 from agents.webhooks.models import Delivery, Endpoint
 from foundation.egress import host_of
+from foundation.remembered import Remembered
 
 _wakers: list[Callable[[], None]] = []
 
@@ -54,6 +55,25 @@ def enqueue(finished: Finished) -> None:
         return
     task = Task.objects.select_related("agent_version__agent").get(pk=finished.task_id)
     made = [*_deliveries(task, finished, endpoints, timezone.now())]
+    if made:
+        Delivery.objects.bulk_create(made)
+        transaction.on_commit(wake_senders)
+
+
+def enqueue_warning(warned: Warned) -> None:
+    """Writes one delivery for each endpoint of the person whose quota it is. In the transaction that has spent."""
+    if warned.person is None:
+        return
+    now = timezone.now()
+    endpoints = Endpoint.objects.live().without_secrets().filter(owner=warned.person)
+    body = quota_message(warned, now)
+    made = [
+        Delivery(
+            owner_id=warned.person.pk, endpoint=each, url=each.url, host=host_of(each.url), created_at=now,
+            next_try_at=now, event=Delivery.Event.QUOTA, body=body,
+        )
+        for each in endpoints
+    ]  # fmt: skip
     if made:
         Delivery.objects.bulk_create(made)
         transaction.on_commit(wake_senders)

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -43,6 +44,20 @@ class AsyncAPIView(APIView):
         except Exception as error:
             answered = self.handle_exception(error)
         return _rendered(self.finalize_response(self.request, answered, *args, **kwargs))
+
+    def perform_authentication(self, request: Request) -> None:
+        """Finds out who asks, and counts them before anything is refused: DRF itself would count only whom it lets in,
+        so that wrong credentials could be tried without end.
+        """
+        try:
+            super().perform_authentication(request)
+        except AuthenticationFailed:
+            super().check_throttles(request)
+            raise
+        super().check_throttles(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """Done already: a request is counted once."""
 
     def _dispatch_in_thread(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return _rendered(super().dispatch(request, *args, **kwargs))

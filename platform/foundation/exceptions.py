@@ -18,6 +18,7 @@ class Problem(exceptions.APIException):
     status_code = 400
     default_code = "problem"
     default_detail = gettext_lazy("The request could not be carried out.")
+    wait: int | None = None  # DRF's name for Retry-After
 
     def __init__(self, detail: str | None = None, **extra: Any) -> None:
         super().__init__(detail, self.default_code)

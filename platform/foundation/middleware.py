@@ -152,7 +152,8 @@ GetResponse = Callable[[HttpRequest], Response | Awaitable[Response]]
 class RequestIdMiddleware:
     """Gives every request an id: the caller's `X-Request-ID` if it is a harmless one, else a new one.
 
-    It is on the answer, in every log line, and on the task that the request submits.
+    It is on the answer, in every log line, and on the task that the request submits. What else has to be on every
+    answer, errors and streams included, whoever knows it puts into `request.answer_headers`.
     """
 
     sync_capable = True
@@ -176,9 +177,12 @@ class RequestIdMiddleware:
     def _begin(self, request: HttpRequest) -> None:
         given = request.headers.get("X-Request-ID", "")
         request.request_id = given if SAFE_REQUEST_ID.match(given) else str(new_id())  # type: ignore[attr-defined]
+        request.answer_headers = {}  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
 
     def _end(self, request: HttpRequest, response: Response) -> Response:
         response.headers["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
+        for name, value in request.answer_headers.items():  # type: ignore[attr-defined]
+            response.headers[name] = value
         return response

@@ -49,7 +49,8 @@ _registered: dict[type[Exception], type[Problem]] = {}
 def register(error: type[Exception], *, status: int, code: str, retry_after: int | None = None) -> None:
     """Makes an exception of a room (and its subclasses) a problem wherever a view lets it through.
 
-    Its message is shown to the caller, who is asked to wait for `retry_after` seconds when that is given.
+    Its message is shown to the caller, who is asked to wait for `retry_after` seconds when that is given, here or by
+    the exception itself; what the exception has as `extra` goes into the document.
     """
     members = {"status_code": status, "default_code": code, "__doc__": error.__doc__}
     if retry_after is not None:
@@ -109,7 +110,14 @@ def _plain(error: Exception) -> exceptions.APIException | None:
         logger.error("database_away", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
         return DatabaseAway()
     known = next((_registered[kind] for kind in type(error).__mro__ if kind in _registered), None)
-    return known(str(error)) if known is not None else None
+    return None if known is None else _problem(known, error)
+
+
+def _problem(kind: type[Problem], error: Exception) -> Problem:
+    problem = kind(str(error), **getattr(error, "extra", {}))
+    if (seconds := getattr(error, "retry_after", None)) is not None:
+        problem.wait = seconds
+    return problem
 
 
 def _told(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]]:

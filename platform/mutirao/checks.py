@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from django.middleware.security import SecurityMiddleware
 from django.utils.module_loading import import_string
 
 from accounts import seals
+from accounts.limiting import SCOPES
+from accounts.rates import parse_rate
 from foundation.addresses import parse_allowed
 from mutirao.settings.core import INSECURE_KEY
 from telemetry.access import networks
@@ -155,6 +158,25 @@ def audit_seals(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if settings.KEEP_AUDIT_DAYS < 0:
         found.append(_error("MUTIRAO_KEEP_AUDIT_DAYS is below zero.", "0 keeps audit events for ever.", 42))
     return [*found]
+
+
+def limits(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Rates can be understood, scopes are known, and what is reserved is an amount."""
+    found: list[CheckMessage] = []
+    for name in ("RATE_ADDRESS", "RATE_SIGN_IN", "RATE_USER", "RATE_KEY"):
+        try:
+            if text := getattr(settings, name):
+                parse_rate(text)
+        except ValueError as error:
+            found.append(_error(f"MUTIRAO_{name}: {error}", "For example 100/m; empty for no limit.", 30))
+    if unknown := sorted(set(settings.RATE_FAIL_CLOSED) - set(SCOPES)):
+        hint = f"There are {', '.join(SCOPES)}."
+        found.append(_error(f"MUTIRAO_RATE_FAIL_CLOSED: there is no scope {unknown[0]!r}.", hint, 31))
+    for name in ("QUOTA_RESERVE_TOKENS", "QUOTA_RESERVE_COST"):
+        value = Decimal(getattr(settings, name))
+        if not value.is_finite() or value <= 0:
+            found.append(_error(f"MUTIRAO_{name} is not above zero.", "Say what a usual task spends.", 32))
+    return found
 
 
 def _error(sentence: str, hint: str, number: int) -> Error:

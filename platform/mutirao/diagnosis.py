@@ -15,6 +15,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from accounts.limiting import SCOPES
 from agents.definitions.models import Agent
 from agents.gateway.exceptions import GatewayError
 from agents.gateway.providers import validate_model_name
@@ -47,7 +48,7 @@ def diagnose() -> list[Finding]:
             ("models", _models),
         ):  # fmt: skip
             found += _careful(subject, look)
-    return [*found, *watching.metrics(), *watching.sentry(), *watching.langsmith()]
+    return [*found, *_rate_limits(), *watching.metrics(), *watching.sentry(), *watching.langsmith()]
 
 
 def _careful(subject: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -112,6 +113,14 @@ def _broker() -> Iterator[Finding]:
         yield Finding("broker", Level.CRITICAL, sentence, advice)
     else:
         yield Finding("broker", Level.OK, "The broker answers.")
+
+
+def _rate_limits() -> Iterator[Finding]:
+    """What becomes of requests that cannot be counted."""
+    closed = [scope for scope in SCOPES if scope in settings.RATE_FAIL_CLOSED]
+    passing = [scope for scope in SCOPES if scope not in settings.RATE_FAIL_CLOSED]
+    sentence = f"Without Redis, requests are refused for {', '.join(closed) or 'nobody'}"
+    yield Finding("rate limits", Level.OK, f"{sentence}; they pass uncounted for {', '.join(passing) or 'nobody'}.")
 
 
 def _workers() -> Iterator[Finding]:

@@ -190,5 +190,5 @@ def test_what_runs_or_has_ended_is_not_told(put: Put, take: Take, bells: list[st
 
 
 def test_an_idle_round_is_few_statements(db: None, django_assert_max_num_queries: Any) -> None:
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         assert services.sweep() == Swept()

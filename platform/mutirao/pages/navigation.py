@@ -40,6 +40,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         _item(request, _("Agents"), "pages:agents", "agent"),
         _item(request, _("Tasks"), "pages:tasks", "task"),
         _item(request, _("Schedules"), "pages:schedules", "clock"),
+        _item(request, _("Usage"), "pages:usage", "usage"),
         _item(request, _("My keys"), "pages:keys", "key"),
         _item(request, _("Webhooks"), "pages:webhooks", "webhook"),
     ]

@@ -12,6 +12,7 @@ from mutirao.settings.core import *  # noqa: F403
 from mutirao.settings.database import *  # noqa: F403
 from mutirao.settings.egress import *  # noqa: F403
 from mutirao.settings.langsmith import *  # noqa: F403
+from mutirao.settings.limits import *  # noqa: F403
 from mutirao.settings.logging import *  # noqa: F403
 from mutirao.settings.mail import *  # noqa: F403
 from mutirao.settings.models import *  # noqa: F403

@@ -80,6 +80,8 @@ UNFOLD = {
                 _item(_("Users"), "person", "accounts.user"),
                 _item(_("Roles"), "groups", "accounts.role"),
                 _item(_("Keys for the API"), "key", "accounts.apikey"),
+                _item(_("Quotas"), "data_usage", "accounts.quota"),
+                _item(_("Rate limits"), "speed", "accounts.ratelimit"),
                 _item(_("Refresh tokens"), "badge", "token_blacklist.outstandingtoken"),
             ),
             _group(

@@ -95,6 +95,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "mutirao.pages.navigation.navigation",
+                "mutirao.pages.banner.quota_banner",
             ],
         },
     },

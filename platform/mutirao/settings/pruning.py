@@ -18,3 +18,5 @@ PRUNES_ITSELF: bool = env.bool("MUTIRAO_PRUNES_ITSELF", default=True)
 KEEP_WEBHOOK_DELIVERIES_DAYS: int = env.int("MUTIRAO_KEEP_WEBHOOK_DELIVERIES_DAYS", default=30)
 # Audit events: only from the beginning of the chain, with a signed seal at the cut.
 KEEP_AUDIT_DAYS: int = env.int("MUTIRAO_KEEP_AUDIT_DAYS", default=0)
+# What was spent of quotas, by period.
+KEEP_QUOTA_PERIODS_DAYS: int = env.int("MUTIRAO_KEEP_QUOTA_PERIODS_DAYS", default=400)
