@@ -115,7 +115,8 @@ def test_nothing_is_half_applied(file: Path) -> None:
         ("mutirao: 1\nagents: [", "Line 2 is not YAML."),
         (
             "mutirao: 1\nagnts: {}",
-            "“agnts” is nothing that can be applied: roles, agents, queues, concurrency, schedules.",
+            "“agnts” is nothing that can be applied: "
+            + "roles, agents, quotas, rate_limits, queues, concurrency, schedules.",
         ),
         ("mutirao: 1\nagents: []", "“agents” has to be a mapping of names to fields."),
         ("mutirao: 1\nagents: {a: 1}", "“agents.a” has to be a mapping of names to fields."),
