@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import ceil
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -109,10 +109,20 @@ def _write(batch: _Batch) -> None:
     _settle(rows, reservations, batch.ended)
     made = _take(rows, batch.held)
     _warn([row for row in rows.values() if row.spent > before[row.pk]])
-    QuotaPeriod.objects.bulk_update([*rows.values()], ["spent", "reserved", "warned"])
+    _store(rows.values())
     Reservation.objects.bulk_create(made)
     if reservations:
         Reservation.objects.filter(pk__in=[each.pk for each in reservations]).delete()
+
+
+def _store(rows: Iterable[QuotaPeriod]) -> None:
+    """SQL, as every submission under a quota does this: the ORM's `bulk_update` takes longer than all else here."""
+    amount = QuotaPeriod._meta.get_field("spent").get_db_prep_save
+    written = [(amount(row.spent, connection), amount(row.reserved, connection), row.warned, row.pk) for row in rows]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE accounts_quotaperiod SET spent = %s, reserved = %s, warned = %s WHERE id = %s", written
+        )
 
 
 def _reservations_of(task_ids: Iterable[uuid.UUID]) -> list[Reservation]:

@@ -49,9 +49,9 @@ def _names() -> Iterable[str]:
 class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it no type at run time
     """What the forms of both kinds of limits share. A row that is there keeps its subject."""
 
-    whose = forms.ChoiceField(label=gettext_lazy("for whom"), choices=WHOSE, widget=UnfoldAdminSelectWidget)
+    whose = forms.ChoiceField(label=gettext_lazy("For whom"), choices=WHOSE, widget=UnfoldAdminSelectWidget)
     whose_name = forms.CharField(
-        label=gettext_lazy("name"), required=False, max_length=200, widget=SuggestingInput,
+        label=gettext_lazy("Name"), required=False, max_length=200, widget=SuggestingInput,
         help_text=gettext_lazy("The user name, the role, the agent's slug, or the key's id (mut_THIS_…)."),
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 
 from accounts.models import ApiKey, RateLimit, User
 from accounts.rates import Rate, parse_rate
+from foundation.outage import Outage
 from foundation.remembered import Remembered
 from telemetry import metrics
 
@@ -33,8 +34,9 @@ ADDRESS, SIGN_IN, USER, KEY, ROLE, AGENT = "address", "sign_in", "user", "key", 
 SCOPES = (ADDRESS, SIGN_IN, USER, KEY, ROLE, AGENT)
 # Whoever has an IPv6 address has 2^64 of them.
 IPV6_PREFIX = 64
-# After a failure nobody asks Redis for so long: the first one has waited for its timeout, the others need not.
+# After a failure nobody asks Redis for so long, and then one does: the others need not wait for its timeout too.
 QUIET_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
 LOG_SECONDS = 10.0
 AWAY = (ConnectionInterrupted, RedisError)
 
@@ -163,7 +165,7 @@ def limits_of_agent(agent_id: uuid.UUID) -> list[Limit]:
     return [Limit(AGENT, str(agent_id), rate) for rate in rows().agents.get(agent_id, ())]
 
 
-_quiet_until = 0.0
+_outage = Outage(quiet_seconds=QUIET_SECONDS, patience_seconds=PATIENCE_SECONDS)
 _logged_at = float("-inf")
 
 
@@ -173,17 +175,18 @@ def count(limits: Sequence[Limit]) -> list[Usage]:
     While Redis is away nothing is counted: raises CountingAway when one of the scopes is to be closed then
     (RATE_FAIL_CLOSED), else gives an empty list.
     """
-    global _quiet_until
     if not limits:
         return []
-    if time.monotonic() < _quiet_until:
+    if not _outage.may_ask():
         return _uncounted(limits)
     try:
-        return [_count(limit) for limit in limits]
+        usages = [_count(limit) for limit in limits]
     except AWAY as error:
-        _quiet_until = time.monotonic() + QUIET_SECONDS
+        _outage.failed()
         _log(error)
         return _uncounted(limits)
+    _outage.answered()
+    return usages
 
 
 def _count(limit: Limit) -> Usage:
@@ -219,6 +222,7 @@ def _log(error: Exception) -> None:
 
 def forget() -> None:
     """This process sees changed rows at once, and asks Redis again."""
-    global _quiet_until, _logged_at
+    global _logged_at
     rows.forget()
-    _quiet_until, _logged_at = 0.0, float("-inf")
+    _outage.answered()
+    _logged_at = float("-inf")

@@ -88,6 +88,10 @@ class QuotaAdmin(LimitAdmin):
     changeable = ("amount", "reserve", "is_enabled")
     shown = ("subject", "unit", "period", "each_member", "taken", "amount", "reserve", "is_enabled", "created_at")
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str]:
+        """What is wanted most: a budget."""
+        return {"unit": Quota.Unit.COST, "period": Quota.Period.MONTH}
+
     def complete(self, rows: list[Any], request: HttpRequest) -> list[Any]:
         """Also with how they stand."""
         for row, standing in zip(rows, standings_of(rows, user=request.user), strict=True):  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ class SpendingSerializer(serializers.Serializer[Any]):
     cost = serializers.DecimalField(20, 6)
 
 
-class UsageSerializer(serializers.Serializer[Any]):
+class SpendingReportSerializer(serializers.Serializer[Any]):
     """Sums, the dearest first; of days in their order."""
 
     by = serializers.ChoiceField([(name, name) for name in BY])
@@ -54,7 +54,7 @@ class Usage(AsyncAPIView):
 
     @extend_schema(
         operation_id="usage", summary="Show what was spent", tags=["limits"], parameters=[UsageQuerySerializer],
-        responses={200: UsageSerializer},
+        responses={200: SpendingReportSerializer},
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """What your tasks of some days have spent, by day, user, role, agent, key or model; everybody's for whoever
@@ -70,4 +70,6 @@ class Usage(AsyncAPIView):
             if by == "model"
             else spending_of(tasks_of(user, days, mine=mine), by)
         )
-        return Response(UsageSerializer({"by": by, "since": days.since, "until": days.until, "results": found}).data)
+        return Response(
+            SpendingReportSerializer({"by": by, "since": days.since, "until": days.until, "results": found}).data
+        )

@@ -104,7 +104,7 @@ def test_an_amount_is_changed_and_what_it_is_of_stays(browser: Client, member: U
     form = {"amount": "2", "reserve": "", "is_enabled": "on", "unit": "tokens", "whose": "everybody"}
     assert browser.post(address, form).status_code == 302
     made.refresh_from_db()
-    assert (made.amount, made.unit, made.user) == (2, "cost", member)
+    assert (str(made.amount), made.unit, made.user) == ("2.000000", "cost", member)
     assert AuditEvent.objects.get(verb="quota.change").changes["amount"] == {"before": "1", "after": "2"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django_celery_results.models import TaskResult
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts import audit, seals
+from accounts.limits import create_quota, create_rate_limit
 from accounts.models import ApiKey, AuditEvent, User
 from accounts.services import issue_api_key
 from agents.definitions.models import Agent, AgentVersion
@@ -92,6 +94,8 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     WorkerProcess.objects.create(name="worker-1", pid=1, threads=8, polled_at=now())
     queues.change(name="interactive", most_waiting=100, actor=audit.SYSTEM)
     slots.set_limit(most_running=2, actor=audit.SYSTEM, agent=agent)
+    create_quota(subject="user:member", unit="cost", period="day", amount=Decimal(9), actor=audit.SYSTEM)
+    create_rate_limit(subject="everybody", rate="9999/m", actor=audit.SYSTEM)
     approval_of(task)
     seals.seal()
     endpoint = Endpoint.objects.create(owner=member, url=f"https://hooks.example/{SECRET}", secret=f"whsec_{SECRET}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from accounts.audit import SYSTEM
+from accounts.limits import create_quota, create_rate_limit
 from accounts.models import User
 from agents.definitions.models import Agent
 from agents.memory.services import post_message, start_conversation
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.once
 
 ECHO = {"agent": "echo", "input": "hello"}
 HOURLY = {"name": "Hourly", "agent": "echo", "input": "hello", "cron": "0 * * * *"}
+BUDGET = {"subject": "everybody", "unit": "cost", "period": "day", "amount": "5"}
 # A public address, not a name: nobody is asked where it leads, and nothing is sent.
 RECEIVER = "https://8.8.8.8/hook"
 # method, address (of the member's things), body, then the status for: nobody, outsider, member, operator, admin
@@ -74,6 +77,17 @@ MATRIX: list[Row] = [
     ("delete", "webhooks/<uuid:pk>", None, 401, 404, 204, 404, 404),
     ("post", "webhooks/<uuid:pk>/rotate", None, 401, 404, 201, 404, 404),
     ("post", "webhooks/<uuid:pk>/test", None, 401, 404, 202, 404, 404),
+    ("get", "usage", None, 401, 200, 200, 200, 200),
+    ("get", "quotas", None, 401, 200, 200, 200, 200),
+    ("post", "quotas", BUDGET, 401, 403, 403, 403, 201),
+    ("get", "quotas/<uuid:pk>", None, 401, 404, 200, 404, 200),
+    ("patch", "quotas/<uuid:pk>", {"amount": "2"}, 401, 404, 403, 404, 200),
+    ("delete", "quotas/<uuid:pk>", None, 401, 404, 403, 404, 204),
+    ("get", "rate-limits", None, 401, 200, 200, 200, 200),
+    ("post", "rate-limits", {"subject": "everybody", "rate": "9999/m"}, 401, 403, 403, 403, 201),
+    ("get", "rate-limits/<uuid:pk>", None, 401, 404, 200, 404, 200),
+    ("patch", "rate-limits/<uuid:pk>", {"rate": "8888/m"}, 401, 404, 403, 404, 200),
+    ("delete", "rate-limits/<uuid:pk>", None, 401, 404, 403, 404, 204),
     ("get", "schema", None, 200, 200, 200, 200, 200),
     ("get", "docs", None, 200, 200, 200, 200, 200),
 ]
@@ -131,6 +145,10 @@ def test_roles(
     method, address, body, *statuses = row
     thing: object = submitted(member).pk
     message: object = ""
+    if address.startswith("quotas/"):
+        thing = create_quota(subject="user:member", unit="cost", period="day", amount=Decimal(9), actor=SYSTEM).pk
+    if address.startswith("rate-limits/"):
+        thing = create_rate_limit(subject="user:member", rate="9999/m", actor=SYSTEM).pk
     if address.startswith("approvals"):
         thing = approval_of(submitted(member)).pk
     if address.startswith("conversations"):

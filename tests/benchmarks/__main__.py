@@ -21,6 +21,7 @@ from statistics import median
 
 from tests.benchmarks.counting import measure_counting
 from tests.benchmarks.durable import measure_durable
+from tests.benchmarks.limits import measure_limits
 from tests.benchmarks.lists import GOAL_MS, LOOKS_AT, mark_of, measure_lists
 from tests.benchmarks.marks import MARKS, PLATFORM, Figure, Mark, measure
 from tests.benchmarks.pages import measure_pages
@@ -30,7 +31,7 @@ POSTGRESQL = "postgres://postgres@127.0.0.1:5432/mutirao_bench"
 REDIS = "redis://127.0.0.1:6379/13"
 ROUNDS = 3
 # What can be measured apart (--marks). `lists` needs PostgreSQL: there alone a million rows are made at once.
-PARTS = ("requests", "counting", "pages", "durable", "lists")
+PARTS = ("requests", "counting", "limits", "pages", "durable", "lists")
 ALL_MARKS = (*MARKS, *(Mark(mark_of(each), "ms", GOAL_MS) for each in LOOKS_AT))
 
 
@@ -74,11 +75,13 @@ def _parts(text: str) -> tuple[str, ...]:
 
 def _figures(environ: dict[str, str], *, parts: tuple[str, ...], rounds: int) -> list[Figure]:
     found: dict[str, float] = {}
-    if {"requests", "counting", "pages"} & {*parts}:
+    if {"requests", "counting", "limits", "pages"} & {*parts}:
         with _site(environ) as site:
             found |= _medians([measure(site) for _ in range(rounds if "requests" in parts else 0)])
             # Once: exact or not.
             found |= measure_counting(site) if "counting" in parts else {}
+            # Once: medians already.
+            found |= measure_limits(site) if "limits" in parts else {}
             # Once, as it fills the database; each figure is a median already.
             found |= measure_pages(site) if "pages" in parts else {}
     if "durable" in parts:

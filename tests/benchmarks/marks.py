@@ -18,7 +18,10 @@ TOGETHER = 600
 STREAMS = 40
 AGENT = "one-node"
 # A platform to measure; its pool is as a user has it, not as small as the tests' are.
-PLATFORM = {"MUTIRAO_APPS": "tests.parts", "LOG_LEVEL": "WARNING", "DATABASE_POOL_MAX": "10"}
+# Requests are counted as a user's are, and none is too many.
+PLATFORM = {
+    "MUTIRAO_APPS": "tests.parts", "LOG_LEVEL": "WARNING", "DATABASE_POOL_MAX": "10", "MUTIRAO_RATE_USER": "1000000/m",
+}  # fmt: skip
 TASKS = "/api/v1/tasks"
 
 
@@ -67,6 +70,9 @@ MARKS = (
     Mark("enqueue to start, p50", "ms", 10),
     Mark("enqueue to start, p95", "ms", 25),
     Mark("/healthz, 8 at a time (baseline)", "requests/s", more_is_better=True),
+    Mark("throttle, a request", "ms", 1),
+    Mark("submit without a quota", "ms"),
+    Mark("submit with 3 quotas", "ms"),
     Mark("overview page at 100,000 tasks", "ms", 300),
     Mark("tasks page at 100,000 tasks", "ms", 300),
     Mark("metrics of 2 webs and 2 workers, off by", "counts", 0),

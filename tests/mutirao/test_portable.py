@@ -20,6 +20,8 @@ from agents.tasks.models import ConcurrencyLimit, Queue, Slot
 
 PARCELS = {"system_prompt": "You answer questions\nabout parcels.", "limits": {"seconds": 60, "cost": "0.5"}}
 
+KINDS = "roles, agents, quotas, rate_limits, queues, concurrency, schedules"
+
 
 def _run(command: str, *arguments: object, **options: Any) -> str:
     output = io.StringIO()
@@ -113,10 +115,7 @@ def test_nothing_is_half_applied(file: Path) -> None:
     [
         ("agents: {}", "The file does not begin with “mutirao: 1”."),
         ("mutirao: 1\nagents: [", "Line 2 is not YAML."),
-        (
-            "mutirao: 1\nagnts: {}",
-            "“agnts” is nothing that can be applied: roles, agents, queues, concurrency, schedules.",
-        ),
+        ("mutirao: 1\nagnts: {}", f"“agnts” is nothing that can be applied: {KINDS}."),
         ("mutirao: 1\nagents: []", "“agents” has to be a mapping of names to fields."),
         ("mutirao: 1\nagents: {a: 1}", "“agents.a” has to be a mapping of names to fields."),
         ("mutirao: 1\nroles: {a: {rights: []}}", "“roles.a.rights” is not a known field; known are: permissions."),

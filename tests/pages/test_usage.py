@@ -105,6 +105,7 @@ def test_it_takes_few_queries_however_much_there_is(
     for number in range(8):
         quota(
             ["user:member", "user:operator", "everybody", "agent:echo"][number % 4],
+            "90000",
             unit=["cost", "tokens"][number // 4],
         )
     for _task in range(5):

@@ -18,8 +18,10 @@ PAGES = (
     "/approvals/{word}/", "/admin/agents_tools/approval/{word}/change/", "/tasks/{failed}/retry/", "/operations/",
     "/schedules/", "/schedules/new/", "/schedules/{schedule}/", "/schedules/{schedule}/edit/",
     "/schedules/{schedule}/delete/", "/webhooks/", "/webhooks/new/", "/webhooks/{endpoint}/",
-    "/webhooks/{endpoint}/rotate/", "/webhooks/deliveries/{delivery}/", "/keys/", "/keys/new/", "/settings/",
-    "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/", "/admin/agents_tasks/task/{failed}/change/",
+    "/webhooks/{endpoint}/rotate/", "/webhooks/deliveries/{delivery}/", "/keys/", "/keys/new/",
+    "/usage/", "/admin/accounts/quota/", "/admin/accounts/quota/add/", "/admin/accounts/ratelimit/add/",
+    "/settings/", "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/",
+    "/admin/agents_tasks/task/{failed}/change/",
     "/admin/agents_schedules/schedule/", "/admin/agents_schedules/schedule/{schedule}/change/",
     "/admin/agents_webhooks/delivery/", "/nowhere/", "/api/v1/docs",
 )  # fmt: skip

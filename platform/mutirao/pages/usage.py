@@ -114,4 +114,4 @@ def _bar(spent: Spending | None, day: str, is_free: bool) -> Bar:  # noqa: FBT00
 def _axis(days: Days) -> list[str]:
     each = days.each()
     step = max(len(each) // LABELS, 1)
-    return [date_format(day, "SHORT_DATE_FORMAT") for day in each[::step]][: LABELS + 1]
+    return [f"{day:%m-%d}" for day in each[::step]][: LABELS + 1]
