@@ -72,6 +72,9 @@ MATRIX: list[Row] = [
     ("delete", "webhooks/<uuid:pk>", None, 401, 404, 204, 404, 404),
     ("post", "webhooks/<uuid:pk>/rotate", None, 401, 404, 201, 404, 404),
     ("post", "webhooks/<uuid:pk>/test", None, 401, 404, 202, 404, 404),
+    ("get", "audit", None, 401, 403, 403, 403, 200),
+    ("get", "audit/export", None, 401, 403, 403, 403, 200),
+    ("get", "me/export", None, 401, 200, 200, 200, 200),
     ("get", "schema", None, 200, 200, 200, 200, 200),
     ("get", "docs", None, 200, 200, 200, 200, 200),
 ]
