@@ -53,10 +53,16 @@ def chain(*, most: int = BATCH) -> int:
         lock()
         head = head_of_chain()
         rows: list[AuditEvent] = []
+        old: list[AuditEvent] = []
         for row in islice(_ours(head), most):
+            if not row.digests:
+                row.salt = links.new_salt()
+                row.digests = links.digests_of(link_of(row))
+                old.append(row)
             head = _append(head, row)
             rows.append(row)
-        AuditEvent.objects.bulk_update(rows, ["position", "hash", "salt", "digests"], batch_size=50)
+        AuditEvent.objects.bulk_update(rows, ["position", "hash"], batch_size=BATCH)
+        AuditEvent.objects.bulk_update(old, ["salt", "digests"], batch_size=BATCH)
     return len(rows)
 
 
@@ -106,9 +112,6 @@ def _ours(head: Head) -> Iterator[AuditEvent]:
 
 
 def _append(head: Head, row: AuditEvent) -> Head:
-    if not row.digests:
-        row.salt = links.new_salt()
-        row.digests = links.digests_of(link_of(row))
     row.position = head.position + 1
     row.hash = links.hash_of(head.hash, row.position, link_of(row))
     return replace(head, position=row.position, hash=row.hash)

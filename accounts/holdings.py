@@ -83,7 +83,9 @@ def _delete_proofs(user: User) -> int:
 
 
 def _events(user: User) -> Rows:
-    return rows_of(AuditEvent.objects.about_or_by(user.pk), without=("salt", "digests", "hash"))
+    """Where others were when they did something to this account is theirs."""
+    for row in rows_of(AuditEvent.objects.about_or_by(user.pk), without=("salt", "digests", "hash")):
+        yield row if row["actor_id"] == user.pk else {**row, "address": None, "request_id": ""}
 
 
 def _admin_log(user: User) -> Rows:

@@ -36,9 +36,11 @@ def plain(value: Any) -> Any:
     """What JSON and both databases give back as they were given it: no NUL, no lone surrogates, whole floats as
     integers (PostgreSQL keeps 2.0 and 2e3 as numbers, not as Python wrote them); other objects as their text.
     """
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, int):
         return value
     if isinstance(value, str):
+        if type(value) is str and value.isascii() and "\x00" not in value:
+            return value
         return str(value).replace("\x00", "").encode("utf-8", "replace").decode()
     if isinstance(value, float):
         return int(Decimal(repr(value))) if value.is_integer() else value

@@ -12,6 +12,9 @@ from accounts import keys
 from accounts.audit import SYSTEM
 from accounts.models import User
 from accounts.services import IssuedKey, issue_api_key
+from agents.definitions.models import Agent
+from agents.definitions.services import create_agent
+from tests.accounts.canaries import QUEUE, planted
 
 V1 = "/api/v1"
 
@@ -44,3 +47,15 @@ def bearing() -> Client:
         return client
 
     return make
+
+
+@pytest.fixture
+def agent(db: None) -> Agent:
+    """Whose queue is this room's tests' own."""
+    return create_agent(slug="helper", queue=QUEUE, model="scripted:echo")
+
+
+@pytest.fixture
+def person(agent: Agent, member: User, operator: User, admin: User) -> User:
+    """Has touched everything, and left a canary everywhere."""
+    return planted(agent, member, operator, admin)

@@ -88,6 +88,9 @@ MATRIX: list[Row] = [
     ("get", "rate-limits/<uuid:pk>", None, 401, 404, 200, 404, 200),
     ("patch", "rate-limits/<uuid:pk>", {"rate": "8888/m"}, 401, 404, 403, 404, 200),
     ("delete", "rate-limits/<uuid:pk>", None, 401, 404, 403, 404, 204),
+    ("get", "audit", None, 401, 403, 403, 403, 200),
+    ("get", "audit/export", None, 401, 403, 403, 403, 200),
+    ("get", "me/export", None, 401, 200, 200, 200, 200),
     ("get", "schema", None, 200, 200, 200, 200, 200),
     ("get", "docs", None, 200, 200, 200, 200, 200),
 ]

@@ -25,7 +25,8 @@ ADMIN_PAGES = (
     "/admin/agents_definitions/agent/", "/admin/agents_definitions/agent/…", "/admin/agents_definitions/agent/add/",
     "/admin/accounts/user/", "/admin/accounts/user/…", "/admin/accounts/role/", "/admin/accounts/role/…",
     "/admin/accounts/apikey/", "/admin/accounts/apikey/…", "/admin/accounts/apikey/add/",
-    "/admin/accounts/auditevent/", "/admin/accounts/auditevent/…", "/admin/agents_memory/conversation/…",
+    "/admin/accounts/auditevent/", "/admin/accounts/auditevent/…", "/admin/accounts/auditseal/",
+    "/admin/agents_memory/conversation/…",
     "/admin/agents_gateway/modelcall/…", "/admin/agents_worker/workerprocess/", "/admin/telemetry/span/",
 )  # fmt: skip
 PASSWORD = "the-password-of-admin-1"
