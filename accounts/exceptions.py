@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AccountError(Exception):
     """That cannot be done with this account."""
@@ -32,3 +34,36 @@ class UnknownScope(AccountError):
 
 class ScopeTooWide(AccountError):
     """A key cannot give more rights, or live longer, than the key it is made with."""
+
+
+class KeyRefused(InvalidKey):
+    """This is one of our keys, and it opens nothing: revoked, expired, its owner cannot come in, or not from here."""
+
+    def __init__(self, key: Any, reason: str) -> None:
+        super().__init__()
+        self.key = key
+        self.reason = reason
+
+
+class AgentNotUsable(AccountError):
+    """A key can be narrowed only to agents that its owner may use."""
+
+
+class InvalidAddress(AccountError):
+    """This is no address and no network."""
+
+
+class InvalidLimit(AccountError):
+    """This is no limit."""
+
+
+class NotManageable(AccountError):
+    """Only somebody who has all rights of the owner, and may issue keys, can issue one for them."""
+
+
+class InvalidServiceAccount(AccountError):
+    """A service account cannot be made of this."""
+
+
+class SessionOver(AccountError):
+    """The session has ended, or its owner cannot sign in any more."""

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.views import ApiKeyDetail, ApiKeyList, ApiKeyRotation, Me, ObtainToken, RefreshToken, RevokeToken
+from accounts.key_views import ApiKeyDetail, ApiKeyList, ApiKeyRotation
+from accounts.views import Me, ObtainToken, RefreshToken, RevokeToken
 
 urlpatterns = [
     path("auth/token", ObtainToken.as_view(), name="auth-token"),

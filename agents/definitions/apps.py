@@ -8,12 +8,14 @@ class AgentsConfig(AppConfig):
     verbose_name = _("Agents")
 
     def ready(self) -> None:
-        from accounts import audit
+        from accounts import audit, narrowing
         from agents.definitions import portable
         from agents.definitions.health import agents_are_there
+        from agents.definitions.narrowing import list_agents
         from telemetry import health
 
         portable.register_kinds()
+        narrowing.register_directory(list_agents)
 
         health.register("agents", agents_are_there)
 

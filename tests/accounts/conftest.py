@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from accounts import keys
+from accounts import authentication, keys
 from accounts.audit import SYSTEM
+from accounts.issuing import IssuedKey, issue_api_key
 from accounts.models import User
-from accounts.services import IssuedKey, issue_api_key
 
 V1 = "/api/v1"
 
@@ -21,8 +21,9 @@ Client = Callable[..., APIClient]
 
 @pytest.fixture(autouse=True)
 def _forgetful() -> Iterator[None]:
-    """No look-up of another test is remembered."""
+    """Nothing of another test is remembered."""
     keys.forget()
+    authentication.forget_told()
     yield
     keys.forget()
 

@@ -144,7 +144,7 @@ def test_there_is_no_rule_for_audit_events(db: None) -> None:
     kinds = {rule.name for rule in rules()}
     assert kinds == {
         "tasks", "scheduled-runs", "celery-results", "spans", "model-calls", "conversations", "sessions",
-        "refresh-tokens",
+        "refresh-tokens", "api-sessions",
         "webhook-deliveries",
     }  # fmt: skip
     assert all(rule.old(timezone.now()).model is not AuditEvent for rule in rules())
