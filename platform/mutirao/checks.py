@@ -21,6 +21,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.module_loading import import_string
 
+from accounts.second_factor import CHOICES as SECOND_FACTOR_CHOICES
 from foundation.addresses import parse_allowed
 from mutirao.settings.core import INSECURE_KEY
 from telemetry.access import networks
@@ -139,6 +140,15 @@ def egress(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     if settings.EGRESS_CA_FILE and not Path(settings.EGRESS_CA_FILE).is_file():
         found.append(_error("MUTIRAO_EGRESS_CA_FILE is not there.", "Name a file of certificates (PEM).", 14))
     return found
+
+
+@register(ENVIRONMENT)
+def second_factor(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """MUTIRAO_REQUIRE_SECOND_FACTOR is one of the words."""
+    if settings.REQUIRE_SECOND_FACTOR in SECOND_FACTOR_CHOICES:
+        return []
+    words = ", ".join(filter(None, SECOND_FACTOR_CHOICES))
+    return [_error("MUTIRAO_REQUIRE_SECOND_FACTOR is none of its words.", f"Leave it empty, or use: {words}.", 21)]
 
 
 def _error(sentence: str, hint: str, number: int) -> Error:
