@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
 from smtplib import SMTPException
 from typing import Any
 
 import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
-from accounts import audit
+from accounts import audit, second_factor
+from accounts.backends import find_person
 from accounts.models import AuditEvent
+from foundation.addresses import client_address
 from foundation.encryption import decrypt, encrypt
 
 logger = structlog.get_logger(__name__)
@@ -54,6 +59,21 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         except (OSError, SMTPException) as error:
             logger.error("mail_not_sent", template=template_prefix, error=type(error).__name__)  # noqa: TRY400
 
+    def send_password_reset_mail(self, user: AbstractBaseUser, email: str, context: dict[str, Any]) -> None:
+        """Not to service accounts: nobody signs in as them."""
+        if getattr(user, "may_sign_in", False):
+            super().send_password_reset_mail(user, email, context)
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address that everything else here goes by. Raises PermissionDenied when there is none."""
+        return client_address(request.META, proxies=settings.TRUSTED_PROXIES) or str(super().get_client_ip(request))
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """One count for a person, by name and by mail and however it is written; one for each name that nobody has."""
+        login = str(credentials.get("username") or credentials.get("email") or "").strip()
+        person = find_person(login)
+        return f"person:{person.pk}" if person else f"name:{unicodedata.normalize('NFKC', login).casefold()}"
+
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """The second factor."""
@@ -65,3 +85,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     def decrypt(self, encrypted_text: str) -> str:
         """Opens them. Raises CannotDecrypt."""
         return decrypt(encrypted_text)
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        """Not while the installation wants one."""
+        return not second_factor.is_required(authenticator.user)

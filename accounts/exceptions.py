@@ -57,3 +57,32 @@ class QuotaExceeded(AccountError):
         self.quota = quota
         self.retry_after = retry_after
         self.extra: dict[str, Any] = {"quota": quota, "unit": unit}
+
+
+class KeyRefused(InvalidKey):
+    """This is one of our keys, and it opens nothing: revoked, expired, its owner cannot come in, or not from here."""
+
+    def __init__(self, key: Any, reason: str) -> None:
+        super().__init__()
+        self.key = key
+        self.reason = reason
+
+
+class AgentNotUsable(AccountError):
+    """A key can be narrowed only to agents that its owner may use."""
+
+
+class InvalidAddress(AccountError):
+    """This is no address and no network."""
+
+
+class NotManageable(AccountError):
+    """Only somebody who has all rights of the owner, and may issue keys, can issue one for them."""
+
+
+class InvalidServiceAccount(AccountError):
+    """A service account cannot be made of this."""
+
+
+class SessionOver(AccountError):
+    """The session has ended, or its owner cannot sign in any more."""

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts import chain, seals
-from accounts.models import AuditEvent, AuditSeal, QuotaPeriod
+from accounts.models import ApiSession, AuditEvent, AuditSeal, QuotaPeriod
 from foundation.pruning import BATCH, Rule, register_rule
 
 
@@ -64,9 +64,15 @@ def old_quota_periods(moment: datetime) -> QuerySet[QuotaPeriod]:
     return QuotaPeriod.objects.old(moment)
 
 
+def ended_api_sessions(moment: datetime) -> QuerySet[ApiSession]:
+    """Sessions of the API that ended, or whose last token is past its expiry."""
+    return ApiSession.objects.over(moment)
+
+
 def register_rules() -> None:
     """Called when the application starts."""
     register_rule(Rule("sessions", _("expired sessions"), ended_sessions))
     register_rule(Rule("refresh-tokens", _("expired refresh tokens"), ended_tokens))
     register_rule(Rule("audit", _("audit events"), old_events, "KEEP_AUDIT_DAYS", cut))
     register_rule(Rule("quota-periods", _("what was spent of quotas"), old_quota_periods, "KEEP_QUOTA_PERIODS_DAYS"))
+    register_rule(Rule("api-sessions", _("ended API sessions"), ended_api_sessions))

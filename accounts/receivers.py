@@ -11,7 +11,7 @@ from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from accounts import audit
+from accounts import audit, sessions
 from accounts.models import AuditEvent, User
 
 DENIED = AuditEvent.Outcome.DENIED
@@ -48,12 +48,14 @@ def signed_out(request: HttpRequest, user: User | None, **_kwargs: Any) -> None:
 @receiver([account_signals.password_changed, account_signals.password_set])
 def password_changed(request: HttpRequest, user: User, **_kwargs: Any) -> None:
     """By its owner, who knew the old one."""
+    sessions.end_all(user=user)
     _record("auth.password_change", request, user)
 
 
 @receiver(account_signals.password_reset)
 def password_reset(request: HttpRequest, user: User, **_kwargs: Any) -> None:
     """By a link that was sent by mail."""
+    sessions.end_all(user=user)
     _record("auth.password_reset", request, user)
 
 

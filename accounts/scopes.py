@@ -30,6 +30,24 @@ SCOPES = {
 }
 
 
+# What stands before the colon, as a heading.
+GROUPS = {
+    "agents": _("Agents"),
+    "tasks": _("Tasks"),
+    "schedules": _("Schedules"),
+    "conversations": _("Conversations"),
+    "approvals": _("Approvals"),
+    "webhooks": _("Webhooks"),
+    "keys": _("API keys"),
+}
+
+
+def group_of(scope: str) -> str:
+    """The heading that a scope stands under."""
+    name = scope.partition(":")[0]
+    return str(GROUPS.get(name, name))
+
+
 def check_scopes(scopes: Iterable[str]) -> list[str]:
     """The same, sorted and without repetition. Raises UnknownScope naming the first that is none."""
     wanted = sorted(set(scopes))

@@ -9,8 +9,10 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from accounts.models import ApiKey
+from accounts.networks import MOST as MOST_NETWORKS
 from accounts.scopes import SCOPES
 
+MOST_AGENTS = 100
 MOST_OVERLAP_SECONDS = 7 * 24 * 3600
 
 Plain = serializers.Serializer[Any]
@@ -48,6 +50,9 @@ class CredentialSerializer(Plain):
     kind = serializers.ChoiceField(choices=["token", "api_key"], read_only=True)
     name = serializers.CharField(read_only=True)
     scopes = serializers.ListField(child=serializers.CharField(), read_only=True)
+    agents = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text=_("What it is narrowed to; empty: to none.")
+    )
 
 
 class MeSerializer(Plain):
@@ -66,12 +71,15 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
 
     owner = serializers.CharField(source="owner.username", read_only=True)
     is_live = serializers.BooleanField(read_only=True)
+    scopes = serializers.ListField(child=serializers.CharField(), read_only=True)
+    agents = serializers.ListField(child=serializers.CharField(), read_only=True)
+    addresses = serializers.ListField(child=serializers.CharField(), read_only=True)
 
     class Meta:
         model = ApiKey
         fields: ClassVar[tuple[str, ...]] = (
-            "id", "name", "prefix", "owner", "scopes", "is_live", "created_at", "expires_at", "revoked_at",
-            "last_used_at",
+            "id", "name", "prefix", "owner", "scopes", "agents", "addresses", "is_live", "created_at", "expires_at",
+            "revoked_at", "last_used_at", "last_used_from",
         )  # fmt: skip
 
 
@@ -82,6 +90,14 @@ class NewApiKeySerializer(Plain):
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=list(SCOPES)), required=False, help_text=_("Empty: all that you may do.")
     )
+    agents = serializers.ListField(
+        child=serializers.CharField(max_length=63), required=False, max_length=MOST_AGENTS,
+        help_text=_("Slugs of the agents that it may use; it sees nothing of others. Empty: all that you may use."),
+    )  # fmt: skip
+    addresses = serializers.ListField(
+        child=serializers.CharField(max_length=60), required=False, max_length=MOST_NETWORKS,
+        help_text=_("Networks that it may be used from, such as 203.0.113.0/24. Empty: from everywhere."),
+    )  # fmt: skip
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
 
     def validate_expires_at(self, value: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 from allauth.account.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm
 from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
@@ -16,12 +16,17 @@ from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from rest_framework_simplejwt.tokens import RefreshToken
-from rest_framework_simplejwt.utils import get_md5_hash_password
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from accounts import audit
-from accounts.exceptions import AccountError
-from accounts.models import User
+from accounts import audit, second_factor, sessions
+from accounts.exceptions import AccountError, SessionOver
+from accounts.models import ApiSession, AuditEvent, User
+from foundation.addresses import client_address
+
+# Ours have some 500 characters. Much longer ones are not looked at.
+LONGEST = 4000
+
+Kind = TypeVar("Kind", bound=Token)
 
 
 class WrongCredentials(AccountError):
@@ -32,6 +37,10 @@ class SecondFactorRequired(AccountError):
     """This account has a second factor: send its current code, or a recovery code, as `code`."""
 
 
+class SecondFactorSetupRequired(AccountError):
+    """This account needs a second factor and has none: turn it on in the settings page first."""
+
+
 class TooManyAttempts(AccountError):
     """Too many failed attempts; try again later."""
 
@@ -40,7 +49,11 @@ class SignInAway(AccountError):
     """Nobody can sign in at the moment; try again soon."""
 
 
-class InvalidRefreshToken(AccountError):
+class InvalidToken(AccountError):
+    """The token is wrong or expired."""
+
+
+class InvalidRefreshToken(InvalidToken):
     """The refresh token is wrong, expired, or has been used."""
 
 
@@ -56,8 +69,8 @@ def obtain_tokens(*, request: HttpRequest, username: str, password: str, code: s
     """Signs in by name (or mail) and password, and the code of the second factor where there is one.
 
     Raises WrongCredentials (the same for a wrong name, password or code), SecondFactorRequired (the password is right
-    and no code was given), TooManyAttempts (the limits of the sign-in page, counted together with it), and SignInAway
-    (Redis, which counts them, cannot be reached).
+    and no code was given), SecondFactorSetupRequired (right, and the installation wants more), TooManyAttempts (the
+    limits of the sign-in page, counted together with it), and SignInAway (Redis, which counts them, cannot be reached).
     """
     try:
         user = get_adapter(request).authenticate(request, username=username, password=password)
@@ -69,8 +82,10 @@ def obtain_tokens(*, request: HttpRequest, username: str, password: str, code: s
         raise TooManyAttempts from error
     except (ConnectionInterrupted, RedisError) as error:
         raise SignInAway from error
+    if second_factor.is_missing(user):
+        raise SecondFactorSetupRequired
     with transaction.atomic():
-        pair = _pair_for(user)
+        pair = _pair_for(sessions.begin(user=user, request=request))
         audit.record(verb="auth.sign_in", actor=_actor(user, request), subject=user)
     return pair
 
@@ -88,28 +103,41 @@ def _prove_second_factor(user: User, code: str) -> None:
         raise WrongCredentials
 
 
-def refresh_tokens(*, refresh: str) -> TokenPair:
+def refresh_tokens(*, refresh: str, request: HttpRequest | None = None) -> TokenPair:
     """Trades a refresh token for a new pair, once: of any number of simultaneous trades one succeeds.
 
-    Raises InvalidRefreshToken; also when its owner is gone, inactive, or has changed the password.
+    Raises InvalidRefreshToken; also when its session has ended, or its owner is gone, inactive, or has changed the
+    password. SecondFactorSetupRequired when the installation wants one since.
     """
-    used = _read(refresh)
-    user = User.objects.filter(pk=used.get("user_id", ""), is_active=True).first()
-    if user is None or used.get("hash_password") != get_md5_hash_password(user.password):
-        raise InvalidRefreshToken
-    with transaction.atomic():
-        if not _use_up(used):
-            raise InvalidRefreshToken
-        return _pair_for(user)
+    used = _read(_Used, refresh)
+    try:
+        session = sessions.of_token(used)
+        if second_factor.is_missing(session.user):
+            raise SecondFactorSetupRequired
+        with transaction.atomic():
+            if _use_up(used):
+                sessions.prolong(session)
+                return _pair_for(session)
+    except SessionOver as error:
+        raise InvalidRefreshToken from error
+    _tell_reuse(used, session, request)
+    raise InvalidRefreshToken
 
 
 def revoke_tokens(*, refresh: str, request: HttpRequest | None = None) -> None:
-    """Makes a refresh token useless; no error when it was. Raises InvalidRefreshToken for what is none."""
-    used = _read(refresh)
-    user = User.objects.filter(pk=used.get("user_id", "")).first()
-    with transaction.atomic():
-        if _use_up(used):
-            audit.record(verb="auth.sign_out", actor=_actor(user, request), subject=user)
+    """Ends the session of a refresh token, with every token of it; no error when it had ended.
+
+    Raises InvalidRefreshToken for what is none.
+    """
+    try:
+        sessions.ended_by_claims(claims=_read(_Used, refresh), actor=_actor(None, request))
+    except SessionOver as error:
+        raise InvalidRefreshToken from error
+
+
+def read_access(text: str) -> AccessToken:
+    """An access token whose signature, kind, issuer, audience and times are right. Raises InvalidToken."""
+    return _read(AccessToken, text)
 
 
 class _Used(RefreshToken):
@@ -119,14 +147,16 @@ class _Used(RefreshToken):
         """Left to `_use_up`."""
 
 
-def _read(text: str) -> RefreshToken:
-    """Its signature, kind and expiry are right."""
+def _read(kind: type[Kind], text: str) -> Kind:
+    """Its signature, kind and times are right. Claims and headers are anybody's to write before that is known, and
+    libraries meet some of them unprepared: deep nesting, times beyond the calendar."""
+    wrong = InvalidRefreshToken if issubclass(kind, RefreshToken) else InvalidToken
+    if len(text) > LONGEST or not text.isascii():
+        raise wrong
     try:
-        token = _Used(text)  # type: ignore[arg-type]  # simplejwt means its text
-        uuid.UUID(str(token.get("user_id")))
-    except (TokenError, ValueError) as error:
-        raise InvalidRefreshToken from error
-    return token
+        return kind(text)  # type: ignore[arg-type]  # simplejwt means its text
+    except (TokenError, ValueError, TypeError, ArithmeticError, OSError, RecursionError) as error:
+        raise wrong from error
 
 
 def _use_up(token: RefreshToken) -> bool:
@@ -135,8 +165,26 @@ def _use_up(token: RefreshToken) -> bool:
     return is_new
 
 
-def _pair_for(user: User) -> TokenPair:
-    refresh = RefreshToken.for_user(user)
+@transaction.atomic
+def _tell_reuse(token: RefreshToken, session: ApiSession, request: HttpRequest | None) -> None:
+    """Writes down, once for each token, that a used one came again. The session lives on: two tabs of one program do
+    this every day, and ending it would let whoever has an old token sign people out (docs/adr/0021)."""
+    # Its row is the lock, so that of simultaneous ones one is written down.
+    OutstandingToken.objects.select_for_update().filter(jti=token["jti"]).first()
+    known = AuditEvent.objects.filter(verb="auth.token_reuse", subject_id=session.user_id, changes__token=token["jti"])
+    if not known.exists():
+        changes = {"token": token["jti"], "session": str(session.pk)}
+        actor = _actor(session.user, request)
+        audit.record(
+            verb="auth.token_reuse", actor=actor, subject=session.user, outcome=AuditEvent.Outcome.DENIED,
+            changes=changes,
+        )  # fmt: skip
+
+
+def _pair_for(session: ApiSession) -> TokenPair:
+    refresh = RefreshToken.for_user(session.user)
+    # simplejwt copies it into the access tokens that it makes of this one.
+    refresh[sessions.CLAIM] = str(session.pk)
     # Its text would be a credential at rest; only its id is needed.
     OutstandingToken.objects.filter(jti=refresh["jti"]).update(token="")
     return TokenPair(access=str(refresh.access_token), refresh=str(refresh))
@@ -146,6 +194,6 @@ def _actor(user: User | None, request: HttpRequest | None) -> audit.Actor:
     return audit.Actor(
         user_id=user.pk if user else None,
         name=user.get_username() if user else "",
-        address=(request.META.get("REMOTE_ADDR") or None) if request else None,
+        address=client_address(request.META, proxies=settings.TRUSTED_PROXIES) if request else None,
         request_id=str(getattr(request, "request_id", "")),
     )

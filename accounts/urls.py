@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from django.urls import path
 
+from accounts.key_views import ApiKeyDetail, ApiKeyList, ApiKeyRotation
 from accounts.limit_views import QuotaDetail, QuotaList, RateLimitDetail, RateLimitList
 from accounts.privacy_views import MyExport
 from accounts.record_views import AuditExport, AuditList
-from accounts.views import ApiKeyDetail, ApiKeyList, ApiKeyRotation, Me, ObtainToken, RefreshToken, RevokeToken
+from accounts.views import Me, ObtainToken, RefreshToken, RevokeToken
 
 urlpatterns = [
     path("auth/token", ObtainToken.as_view(), name="auth-token"),

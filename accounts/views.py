@@ -1,50 +1,25 @@
-"""Signing in, who one is, and one's API keys."""
+"""Signing in and out, and who one is. API keys are in `key_views`."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
-from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import mixins
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
-from rest_framework.permissions import SAFE_METHODS, AllowAny
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import limiting, tokens
-from accounts.audit import Actor
-from accounts.exceptions import KeyEnded, NameTaken, ScopeTooWide
 from accounts.models import ApiKey, User
 from accounts.serializers import (
-    ApiKeySerializer,
-    IssuedApiKeySerializer,
     MeSerializer,
-    NewApiKeySerializer,
     RefreshSerializer,
-    RotateSerializer,
     SignInSerializer,
     TokenPairSerializer,
 )
-from accounts.services import IssuedKey, issue_api_key, revoke_api_key, rotate_api_key
-from foundation.async_views import AsyncAPIView, AsyncGenericAPIView
+from foundation.async_views import AsyncAPIView
 from foundation.exceptions import Problem
-
-
-class KeyNameTaken(Problem):
-    """There is a live key of this name already."""
-
-    status_code = 409
-    default_code = "name-taken"
-
-
-class KeyHasEnded(Problem):
-    """A key that has ended, or was rotated before, cannot be rotated."""
-
-    status_code = 409
-    default_code = "key-ended"
 
 
 class SignInLimited(Problem):
@@ -53,6 +28,13 @@ class SignInLimited(Problem):
     status_code = 429
     default_code = "too-many-attempts"
     wait = 60  # DRF's name for Retry-After
+
+
+class SetupRequired(Problem):
+    """This account needs a second factor and has none."""
+
+    status_code = 403
+    default_code = "second-factor-setup-required"
 
 
 class SignInUnavailable(Problem):
@@ -92,6 +74,8 @@ class ObtainToken(_Open):
             raise AuthenticationFailed(str(error), "wrong-credentials") from error
         except tokens.SecondFactorRequired as error:
             raise AuthenticationFailed(str(error), "second-factor-required") from error
+        except tokens.SecondFactorSetupRequired as error:
+            raise SetupRequired(str(error)) from error
         except tokens.TooManyAttempts as error:
             raise SignInLimited(str(error)) from error
         except tokens.SignInAway as error:
@@ -111,9 +95,11 @@ class RefreshToken(_Open):
         given = RefreshSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         try:
-            pair = tokens.refresh_tokens(refresh=given.validated_data["refresh"])
+            pair = tokens.refresh_tokens(refresh=given.validated_data["refresh"], request=request._request)
         except tokens.InvalidRefreshToken as error:
             raise AuthenticationFailed(str(error), "invalid-token") from error
+        except tokens.SecondFactorSetupRequired as error:
+            raise SetupRequired(str(error)) from error
         return Response({"access": pair.access, "refresh": pair.refresh})
 
 
@@ -125,7 +111,7 @@ class RevokeToken(_Open):
         request=RefreshSerializer, responses={204: OpenApiResponse(description="It opens nothing any more.")},
     )  # fmt: skip
     def post(self, request: Request) -> Response:
-        """Makes a refresh token useless. Access tokens made with it end within minutes."""
+        """Ends the session of a refresh token: none of its tokens opens anything from the next request on."""
         given = RefreshSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         try:
@@ -137,6 +123,8 @@ class RevokeToken(_Open):
 
 class Me(AsyncAPIView):
     """The caller."""
+
+    holds_narrowing = True
 
     @extend_schema(operation_id="me", summary="Who am I", tags=["auth"], responses=MeSerializer)
     def get(self, request: Request) -> Response:
@@ -156,106 +144,6 @@ class Me(AsyncAPIView):
 
 def _credential(request: Request) -> dict[str, Any]:
     if isinstance(request.auth, ApiKey):
-        return {"kind": "api_key", "name": request.auth.name, "scopes": request.auth.scopes}
-    return {"kind": "token", "name": "", "scopes": []}
-
-
-class ApiKeyView(AsyncGenericAPIView):
-    """What both views of keys share."""
-
-    queryset = ApiKey.objects.none()
-    serializer_class = ApiKeySerializer
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return "keys:read" if self.request.method in SAFE_METHODS else "keys:write"
-
-    def get_queryset(self) -> QuerySet[ApiKey]:
-        """One's own keys; everyone's for whoever may view keys."""
-        return ApiKey.objects.visible_to(cast("User", self.request.user)).select_related("owner")
-
-
-class ApiKeyList(mixins.ListModelMixin, ApiKeyView):
-    """API keys."""
-
-    search_fields: ClassVar = ["name", "prefix"]
-
-    @extend_schema(operation_id="api_keys_list", summary="List API keys", tags=["api-keys"])
-    def get(self, request: Request) -> Response:
-        """Your API keys, newest first."""
-        return self.list(request)
-
-    @extend_schema(
-        operation_id="api_keys_create", summary="Make an API key", tags=["api-keys"],
-        request=NewApiKeySerializer, responses={201: IssuedApiKeySerializer},
-    )  # fmt: skip
-    def post(self, request: Request) -> Response:
-        """Makes a key for yourself. Its text is in this answer and nowhere else, ever."""
-        given = NewApiKeySerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        try:
-            issued = issue_api_key(
-                owner=cast("User", request.user),
-                actor=Actor.of(request),
-                within=request.auth if isinstance(request.auth, ApiKey) else None,
-                **given.validated_data,
-            )
-        except NameTaken as error:
-            raise KeyNameTaken(str(error)) from error
-        except ScopeTooWide as error:
-            raise PermissionDenied(str(error)) from error
-        return _shown_once(issued)
-
-
-class ApiKeyDetail(ApiKeyView):
-    """One API key."""
-
-    @extend_schema(operation_id="api_keys_get", summary="Show an API key", tags=["api-keys"])
-    def get(self, request: Request, **kwargs: Any) -> Response:
-        """One key."""
-        return Response(self.get_serializer(self.get_object()).data)
-
-    @extend_schema(
-        operation_id="api_keys_revoke", summary="Revoke an API key", tags=["api-keys"], responses={204: None}
-    )
-    def delete(self, request: Request, **kwargs: Any) -> Response:
-        """Ends one of your keys for good; no error when it had ended before."""
-        own = ApiKey.objects.filter(owner=cast("User", request.user))
-        revoke_api_key(api_key=get_object_or_404(own, pk=kwargs["pk"]), actor=Actor.of(request))
-        return Response(status=204)
-
-
-class ApiKeyRotation(ApiKeyView):
-    """The successor of an API key."""
-
-    @extend_schema(
-        operation_id="api_keys_rotate", summary="Rotate an API key", tags=["api-keys"],
-        request=RotateSerializer, responses={201: IssuedApiKeySerializer},
-    )  # fmt: skip
-    def post(self, request: Request, **kwargs: Any) -> Response:
-        """Makes a key of the same name and scopes; the old one opens for `overlap_seconds` more.
-
-        The text of the new key is in this answer and nowhere else, ever. 409 for a key that has ended, or was rotated
-        before.
-        """
-        given = RotateSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        own = ApiKey.objects.filter(owner=cast("User", request.user)).select_related("owner")
-        try:
-            issued = rotate_api_key(
-                api_key=get_object_or_404(own, pk=kwargs["pk"]),
-                actor=Actor.of(request),
-                overlap=timedelta(seconds=given.validated_data["overlap_seconds"]),
-                within=request.auth if isinstance(request.auth, ApiKey) else None,
-            )
-        except KeyEnded as error:
-            raise KeyHasEnded(str(error)) from error
-        except ScopeTooWide as error:
-            raise PermissionDenied(str(error)) from error
-        return _shown_once(issued)
-
-
-def _shown_once(issued: IssuedKey) -> Response:
-    shown = ApiKeySerializer(issued.row).data
-    return Response({**shown, "key": issued.key}, status=201, headers={"Cache-Control": "no-store"})
+        key = request.auth
+        return {"kind": "api_key", "name": key.name, "scopes": key.scopes, "agents": key.agents}
+    return {"kind": "token", "name": "", "scopes": [], "agents": []}

@@ -2,7 +2,7 @@
 
 from accounts.models.credentials import ApiKey, ApiSession
 from accounts.models.limits import NOBODY, Quota, QuotaPeriod, RateLimit, Reservation
-from accounts.models.people import PeopleManager, Role, User
+from accounts.models.people import PeopleManager, Role, ServiceAccount, User
 from accounts.models.record import AuditEvent, AuditSeal
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "RateLimit",
     "Reservation",
     "Role",
+    "ServiceAccount",
     "User",
 ]

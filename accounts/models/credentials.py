@@ -10,7 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.people import User
-from accounts.querysets import ApiKeyQuerySet
+from accounts.networks import holds
+from accounts.querysets import ApiKeyQuerySet, ApiSessionQuerySet
+from accounts.scopes import SCOPES
 from foundation.models import BaseModel, new_id
 
 
@@ -33,7 +35,13 @@ class ApiKey(BaseModel):
         "self", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="replaces",
         verbose_name=_("replaced by"),
     )  # fmt: skip
-    # The same for a key and all that have followed it by rotation: limits and quotas are theirs together.
+    # The key that it was made with, if any: it ends when that one is revoked.
+    made_with = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="made",
+        verbose_name=_("made with"),
+    )  # fmt: skip
+    # The same for a key, all that have followed it by rotation, and all that were made with one of them: limits and
+    # quotas are theirs together.
     lineage = models.UUIDField(_("lineage"), default=new_id, editable=False, db_index=True)
 
     objects = ApiKeyQuerySet.as_manager()
@@ -59,6 +67,15 @@ class ApiKey(BaseModel):
         """Neither revoked nor past its expiry."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
 
+    @property
+    def scope_names(self) -> list[str]:
+        """What it may do, in words."""
+        return [str(SCOPES.get(scope, scope)) for scope in self.scopes]
+
+    def opens_from(self, address: str | None) -> bool:
+        """Whether the address is on the list; with an empty list, always. Without an address (a Unix socket), never."""
+        return not self.addresses or (address is not None and holds(tuple(self.addresses), address))
+
 
 class ApiSession(BaseModel):
     """One signing in to the API: every access and refresh token that has come of it carries its id (`sid`)."""
@@ -71,6 +88,8 @@ class ApiSession(BaseModel):
     expires_at = models.DateTimeField(_("expires"))
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
 
+    objects = ApiSessionQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("API session")
         verbose_name_plural = _("API sessions")
@@ -82,3 +101,8 @@ class ApiSession(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.created_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_open(self) -> bool:
+        """Neither ended nor past its expiry."""
+        return self.ended_at is None and self.expires_at > timezone.now()

@@ -24,6 +24,14 @@ class PeopleManager(UserManager["User"]):
         return (email or "").strip().lower()
 
 
+class ServiceAccountManager(PeopleManager):
+    """Service accounts alone."""
+
+    def get_queryset(self) -> models.QuerySet[User]:
+        """No people."""
+        return super().get_queryset().filter(is_service=True)
+
+
 class User(GuardianUserMixin, AbstractUser):
     """A person or a service account."""
 
@@ -45,6 +53,9 @@ class User(GuardianUserMixin, AbstractUser):
 
     objects: ClassVar[PeopleManager] = PeopleManager()
 
+    # No column: the agents that the credential of this request reaches (slugs); None: all. See accounts.narrowing.
+    narrowed_to: frozenset[str] | None = None
+
     class Meta(AbstractUser.Meta):
         verbose_name = _("user")  # type: ignore[assignment]  # the stubs know only plain text here
         verbose_name_plural = _("users")  # type: ignore[assignment]
@@ -64,6 +75,28 @@ class User(GuardianUserMixin, AbstractUser):
                 condition=Q(erased_at=None) | Q(is_active=False), name="accounts_erased_is_inactive"
             ),
         ]
+
+    @property
+    def may_come_in(self) -> bool:
+        """Whether any credential of theirs opens anything."""
+        return self.is_active and self.erased_at is None
+
+    @property
+    def may_sign_in(self) -> bool:
+        """Whether a password, or what came of one, opens anything: not for service accounts."""
+        return self.may_come_in and not self.is_service
+
+
+class ServiceAccount(User):
+    """A user that is a program."""
+
+    objects: ClassVar[ServiceAccountManager] = ServiceAccountManager()
+
+    class Meta:
+        proxy = True
+        default_permissions = ()  # those for users
+        verbose_name = _("service account")
+        verbose_name_plural = _("service accounts")
 
 
 class Role(Group):

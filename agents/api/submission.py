@@ -16,6 +16,7 @@ from accounts.models import ApiKey, User
 from accounts.throttling import count_for_agent
 from agents.api.serializers import task_document
 from agents.api.waiting import Wait
+from agents.definitions.narrowing import narrowed
 from agents.definitions.services import get_usable_agent
 from agents.memory.data import Posted, TaskOptions
 from agents.memory.exceptions import UnknownConversation
@@ -23,7 +24,8 @@ from agents.memory.models import Conversation
 from agents.memory.services import post_message
 from agents.tasks import queues
 from agents.tasks.data import Submitted
-from agents.tasks.models import Task
+from agents.tasks.exceptions import SerialKeyBusy
+from agents.tasks.models import TERMINAL, Task
 from agents.tasks.services import submit, submit_many
 from foundation.preferences import idempotency_key, wait_seconds
 
@@ -74,12 +76,22 @@ def _ties(user: User, fields: dict[str, Any]) -> dict[str, Any]:
     ties: dict[str, Any] = {name: fields[name] for name in TIES if fields.get(name) is not None}
     if fields.get("serial_key"):
         ties["serial_key"] = f"{user.pk}:{fields['serial_key']}"
+        _check_serial_key(user, ties["serial_key"])
     if fields.get("parent"):
-        parent = Task.objects.filter(pk=fields["parent"], owner=user).first()
+        parent = narrowed(Task.objects.filter(pk=fields["parent"], owner=user), user).first()
         if parent is None:
             raise ValidationError({"parent": [_("There is no such task.")]})
         ties["parent"] = parent
     return ties
+
+
+def _check_serial_key(user: User, serial_key: str) -> None:
+    """What makes way for a task are not tasks of agents that the caller's key does not reach. Raises SerialKeyBusy."""
+    if user.narrowed_to is None:
+        return
+    unfinished = Task.objects.filter(serial_key=serial_key).exclude(status__in=TERMINAL)
+    if unfinished.exclude(pk__in=narrowed(unfinished, user).values("pk")).exists():
+        raise SerialKeyBusy
 
 
 def post(request: Request, conversation: Conversation, text: str, fields: dict[str, Any]) -> Posted:
@@ -93,7 +105,8 @@ def post(request: Request, conversation: Conversation, text: str, fields: dict[s
 
 
 def _post_as_input(request: Request, user: User, fields: dict[str, Any]) -> Posted:
-    found = Conversation.objects.select_related("agent").filter(pk=fields["conversation"], owner=user).first()
+    own = narrowed(Conversation.objects.filter(owner=user), user)
+    found = own.select_related("agent").filter(pk=fields["conversation"]).first()
     if found is None:
         raise UnknownConversation
     if found.agent.slug != fields["agent"]:

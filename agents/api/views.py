@@ -58,6 +58,7 @@ class TaskView(AsyncGenericAPIView):
 
     queryset = Task.objects.none()
     serializer_class = TaskWithConversationSerializer
+    holds_narrowing = True
 
     @property
     def required_scope(self) -> str:

@@ -8,13 +8,15 @@ class AgentsConfig(AppConfig):
     verbose_name = _("Agents")
 
     def ready(self) -> None:
-        from accounts import audit, limits_portable, subjects
+        from accounts import audit, limits_portable, narrowing, subjects
         from agents.definitions import portable
         from agents.definitions.health import agents_are_there
+        from agents.definitions.narrowing import list_agents
         from agents.definitions.subjects import AgentSubjects
         from telemetry import health
 
         portable.register_kinds()
+        narrowing.register_directory(list_agents)
         subjects.register_agents(AgentSubjects())
         # After agents, in whose limits a file names them.
         limits_portable.register_kinds()

@@ -19,9 +19,10 @@ class AgentQuerySet(models.QuerySet["Agent"]):
 
     def usable_by(self, user: User) -> Self:
         """Usable agents that this person may use: all of them with the right for agents, else those granted
-        one by one.
+        one by one. With a key that is narrowed to agents, these of them.
         """
+        usable = self.usable() if user.narrowed_to is None else self.usable().filter(slug__in=user.narrowed_to)
         if user.has_perm(USE_AGENT):
-            return self.usable()
+            return usable
         granted = get_objects_for_user(user, USE_AGENT, self.model.objects, accept_global_perms=False)
-        return self.usable().filter(pk__in=granted.values("pk"))
+        return usable.filter(pk__in=granted.values("pk"))

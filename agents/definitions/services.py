@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
+from accounts.narrowing import reaches
 from agents.definitions import cache, registry, validators
 from agents.definitions.data import Configuration, ConfigurationFields, VersionData
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
@@ -23,6 +24,7 @@ from agents.definitions.versions import digest_of, publish
 
 __all__ = [
     "agent_version_data",
+    "check_reached",
     "create_agent",
     "get_usable_agent",
     "installed_digest",
@@ -117,14 +119,25 @@ def publish_version(
 def get_usable_agent(*, slug: str, user: User) -> Agent:
     """The agent with its current version, for a person who may use it.
 
-    Raises UnknownAgent when there is none, when it is disabled and when it is not theirs to use: the caller
-    learns no difference. The row is shared with other threads: read it, do not change it. Up to
-    AGENT_CACHE_SECONDS old.
+    Raises UnknownAgent when there is none, when it is disabled and when it is not theirs to use, or not with the key
+    that they came with: the caller learns no difference. The row is shared with other threads: read it, do not
+    change it. Up to AGENT_CACHE_SECONDS old.
     """
+    check_reached(slug=slug, user=user)
     agent = cache.agents.get(slug, lambda: _find_usable(slug))
     if agent is None or not cache.rights.get((user.pk, slug), lambda: _may_use(user, agent)):
-        raise UnknownAgent(_("There is no agent “%(slug)s” that you may use.") % {"slug": slug})
+        raise _unknown(slug)
     return agent
+
+
+def check_reached(*, slug: str, user: User) -> None:
+    """Raises UnknownAgent for an agent that the key that the person came with is not for."""
+    if not reaches(user, slug):
+        raise _unknown(slug)
+
+
+def _unknown(slug: str) -> UnknownAgent:
+    return UnknownAgent(_("There is no agent “%(slug)s” that you may use.") % {"slug": slug})
 
 
 @lru_cache(maxsize=1024)

@@ -21,6 +21,7 @@ class AgentView(AsyncGenericAPIView):
     """What both views of agents share."""
 
     required_scope = "agents:read"
+    holds_narrowing = True
     queryset = Agent.objects.none()
     serializer_class = AgentSerializer
 

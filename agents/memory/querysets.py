@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from agents.definitions.narrowing import narrowed
+
 if TYPE_CHECKING:
     from accounts.models import User
     from agents.memory.models import Conversation, Message
@@ -13,10 +15,11 @@ if TYPE_CHECKING:
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def visible_to(self, user: User) -> Self:
-        """A person's own conversations; everyone's for whoever may view conversations."""
-        if user.has_perm("agents_memory.view_conversation"):
-            return self
-        return self.filter(owner=user)
+        """A person's own conversations; everyone's for whoever may view conversations. Within what their key is
+        narrowed to.
+        """
+        own = self if user.has_perm("agents_memory.view_conversation") else self.filter(owner=user)
+        return narrowed(own, user)
 
     def matching(self, text: str) -> Self:
         """Conversations whose title or one of whose messages has this text, in capitals or not."""

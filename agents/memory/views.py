@@ -31,6 +31,8 @@ from foundation.exceptions import NotFoundProblem
 class ConversationView(AsyncGenericAPIView):
     """What all views of conversations and their messages share."""
 
+    holds_narrowing = True
+
     @property
     def required_scope(self) -> str:
         """Reading and writing are separate rights of a key."""

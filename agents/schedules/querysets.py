@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
+from agents.definitions.narrowing import narrowed
+
 if TYPE_CHECKING:
     from accounts.models import User
     from agents.schedules.models import Schedule, ScheduledRun  # noqa: F401 (in a string)
@@ -13,10 +15,9 @@ if TYPE_CHECKING:
 
 class ScheduleQuerySet(models.QuerySet["Schedule"]):
     def visible_to(self, user: User) -> Self:
-        """A person's own schedules; everyone's for whoever may view schedules."""
-        if user.has_perm("agents_schedules.view_schedule"):
-            return self
-        return self.filter(owner=user)
+        """A person's own schedules; everyone's for whoever may view schedules. Within what their key is narrowed to."""
+        own = self if user.has_perm("agents_schedules.view_schedule") else self.filter(owner=user)
+        return narrowed(own, user)
 
     def due(self) -> Self:
         """Those whose time has come by the database's clock, the one that waits longest first."""

@@ -19,6 +19,7 @@ from rest_framework.reverse import reverse
 from accounts.audit import Actor
 from accounts.models import User
 from accounts.throttling import count_for_agent
+from agents.definitions.services import check_reached
 from agents.schedules import services
 from agents.schedules.data import ScheduleFields
 from agents.schedules.exceptions import InvalidSchedule
@@ -43,6 +44,7 @@ class ScheduleView(AsyncGenericAPIView):
 
     queryset = Schedule.objects.none()
     serializer_class: Any = ScheduleWithNextRunsSerializer
+    holds_narrowing = True
 
     @property
     def required_scope(self) -> str:
@@ -123,6 +125,9 @@ class ScheduleDetail(ScheduleView):
         body = ScheduleChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         fields = cast("ScheduleFields", body.validated_data)
+        if "agent" in fields:
+            # It runs with its owner's rights; what this caller's key does not reach, they cannot give it.
+            check_reached(slug=fields["agent"], user=self.user)
         return self.shown(_by_field(services.update_schedule, schedule=schedule, actor=Actor.of(request), **fields))
 
     @extend_schema(

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 
 from accounts.models import User
 from agents.definitions.models import Agent
+from agents.definitions.narrowing import narrowed
 
 if TYPE_CHECKING:
     from agents.tasks.models import Task  # noqa: F401 (in a string)
@@ -21,10 +22,9 @@ LONGEST_NAME = 255
 
 class TaskQuerySet(models.QuerySet["Task"]):
     def visible_to(self, user: User) -> Self:
-        """A person's own tasks; everyone's for whoever may view tasks."""
-        if user.has_perm("agents_tasks.view_task"):
-            return self
-        return self.filter(owner=user)
+        """A person's own tasks; everyone's for whoever may view tasks. Within what their key is narrowed to."""
+        own = self if user.has_perm("agents_tasks.view_task") else self.filter(owner=user)
+        return narrowed(own, user)
 
     def of_agent(self, slug: str) -> Self:
         """Tasks of the agent of this slug. Looked up first: with a join the database would not know whether these are

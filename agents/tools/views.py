@@ -33,6 +33,7 @@ class ToolCallList(mixins.ListModelMixin, AsyncGenericAPIView):
     filter_backends = ()
     ordering = ("-created_at", "-id")
     required_scope = "tasks:read"
+    holds_narrowing = True
 
     @extend_schema(operation_id="tool_calls_list", summary="List a task's tool calls", tags=["tasks"])
     def get(self, request: Request, **kwargs: Any) -> Response:
@@ -51,6 +52,7 @@ class ApprovalView(AsyncGenericAPIView):
 
     queryset = Approval.objects.none()
     serializer_class = ApprovalSerializer
+    holds_narrowing = True
 
     @property
     def required_scope(self) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 from django.db.models import Q
 
+from agents.definitions.narrowing import agents_within, narrowed
+
 if TYPE_CHECKING:
     from accounts.models import User
     from agents.webhooks.models import Delivery, Endpoint  # noqa: F401 (in strings)
@@ -14,10 +16,11 @@ if TYPE_CHECKING:
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
     def visible_to(self, user: User) -> Self:
-        """A person's own endpoints; everyone's for whoever may view endpoints."""
-        if user.has_perm("agents_webhooks.view_endpoint"):
-            return self
-        return self.filter(owner=user)
+        """A person's own endpoints; everyone's for whoever may view endpoints. Within what their key is narrowed to,
+        which leaves out those that hear of every agent.
+        """
+        own = self if user.has_perm("agents_webhooks.view_endpoint") else self.filter(owner=user)
+        return narrowed(own, user)
 
     def live(self) -> Self:
         """Endpoints that are told: not those of somebody who may not sign in any more."""
@@ -30,10 +33,14 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def visible_to(self, user: User) -> Self:
-        """A person's own deliveries; everyone's for whoever may view deliveries."""
-        if user.has_perm("agents_webhooks.view_delivery"):
-            return self
-        return self.filter(owner=user)
+        """A person's own deliveries; everyone's for whoever may view deliveries. Within what their key is narrowed to:
+        by the task or, where there is none, by the endpoint.
+        """
+        own = self if user.has_perm("agents_webhooks.view_delivery") else self.filter(owner=user)
+        within = agents_within(user)
+        if within is None:
+            return own
+        return own.filter(Q(task__agent__in=within) | Q(task=None, endpoint__agent__in=within))
 
     def due(self, now: datetime) -> Self:
         """Deliveries whose next try has come, those that have waited longest first."""

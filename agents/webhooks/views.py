@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.generics import get_object_or_404
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -21,6 +22,7 @@ from rest_framework.serializers import BaseSerializer
 from accounts.audit import Actor
 from accounts.models import User
 from agents.definitions.models import Agent
+from agents.definitions.narrowing import narrowed
 from agents.definitions.services import get_usable_agent
 from agents.webhooks import services
 from agents.webhooks.filters import DeliveryFilter
@@ -47,6 +49,7 @@ class WebhookView(AsyncGenericAPIView):
 
     queryset: QuerySet[Any] = Endpoint.objects.none()
     serializer_class: type[BaseSerializer[Any]] = EndpointSerializer
+    holds_narrowing = True
 
     @property
     def required_scope(self) -> str:
@@ -65,7 +68,7 @@ class WebhookView(AsyncGenericAPIView):
     def own_endpoint(self) -> Endpoint:
         """The endpoint of the address. Raises 404 for another's: only its owner may do anything with it."""
         rows = Endpoint.objects.without_secrets().select_related("agent")
-        return get_object_or_404(rows, pk=self.kwargs["pk"], owner=self.user)
+        return get_object_or_404(narrowed(rows, self.user), pk=self.kwargs["pk"], owner=self.user)
 
     def wishes(self, given: Mapping[str, Any], before: Wishes) -> Wishes:
         """What stands, changed by what was given."""
@@ -74,7 +77,10 @@ class WebhookView(AsyncGenericAPIView):
             changes["statuses"] = tuple(given["statuses"])
         if "agent" in given:
             changes["agent"] = self._agent(given["agent"])
-        return replace(before, **changes)
+        wishes = replace(before, **changes)
+        if wishes.agent is None and self.user.narrowed_to is not None:
+            raise ValidationError({"agent": [_("With this key, say which agent it is about.")]})
+        return wishes
 
     def _agent(self, slug: str | None) -> Agent | None:
         return get_usable_agent(slug=slug, user=self.user) if slug else None
@@ -159,7 +165,9 @@ class EndpointRotation(WebhookView):
 
 
 class TaskSecretRotation(WebhookView):
-    """The secret of the webhooks of single tasks."""
+    """The secret of the webhooks of single tasks, of whatever agent."""
+
+    holds_narrowing = False
 
     @extend_schema(
         operation_id="webhooks_task_secret", summary="Rotate the secret for single tasks", tags=["webhooks"],

@@ -25,6 +25,7 @@ from django.utils.module_loading import import_string
 from accounts import seals
 from accounts.limiting import SCOPES
 from accounts.rates import parse_rate
+from accounts.second_factor import CHOICES as SECOND_FACTOR_CHOICES
 from foundation.addresses import parse_allowed
 from mutirao.settings.core import INSECURE_KEY
 from telemetry.access import networks
@@ -160,6 +161,7 @@ def audit_seals(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     return [*found]
 
 
+@register(ENVIRONMENT)
 def limits(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     """Rates can be understood, scopes are known, and what is reserved is an amount."""
     found: list[CheckMessage] = []
@@ -177,6 +179,15 @@ def limits(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
         if not value.is_finite() or value <= 0:
             found.append(_error(f"MUTIRAO_{name} is not above zero.", "Say what a usual task spends.", 32))
     return found
+
+
+@register(ENVIRONMENT)
+def second_factor(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """MUTIRAO_REQUIRE_SECOND_FACTOR is one of the words."""
+    if settings.REQUIRE_SECOND_FACTOR in SECOND_FACTOR_CHOICES:
+        return []
+    words = ", ".join(filter(None, SECOND_FACTOR_CHOICES))
+    return [_error("MUTIRAO_REQUIRE_SECOND_FACTOR is none of its words.", f"Leave it empty, or use: {words}.", 21)]
 
 
 def _error(sentence: str, hint: str, number: int) -> Error:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from accounts import keys
+from accounts import authentication, keys
 from accounts.audit import SYSTEM
+from accounts.issuing import IssuedKey, issue_api_key
 from accounts.models import User
-from accounts.services import IssuedKey, issue_api_key
 from agents.definitions.models import Agent
 from agents.definitions.services import create_agent
 from tests.accounts.canaries import QUEUE, planted
@@ -24,8 +24,9 @@ Client = Callable[..., APIClient]
 
 @pytest.fixture(autouse=True)
 def _forgetful() -> Iterator[None]:
-    """No look-up of another test is remembered."""
+    """Nothing of another test is remembered."""
     keys.forget()
+    authentication.forget_told()
     yield
     keys.forget()
 

@@ -17,7 +17,8 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts import audit, seals
 from accounts.limits import create_quota, create_rate_limit
-from accounts.models import ApiKey, AuditEvent, User
+from accounts.models import ApiKey, ApiSession, AuditEvent, User
+from accounts.service_accounts import make_service_account
 from accounts.services import issue_api_key
 from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
@@ -86,6 +87,8 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     conversation = Conversation.objects.create(owner=member, agent=agent, title="Hello")
     Message.objects.create(conversation=conversation, position=1, role="user", content="Hello there")
     RefreshToken.for_user(member).blacklist()
+    ApiSession.objects.create(user=member, expires_at=now() + timedelta(days=1))
+    make_service_account(name="robot", actor=audit.SYSTEM)
     issue_api_key(owner=member, name="laptop", actor=audit.SYSTEM)
     create_schedule(owner=member, actor=audit.SYSTEM, name="Hourly", agent="helper", input="Hello", every_seconds=3600)
     Span.objects.create(

@@ -144,7 +144,7 @@ def test_audit_events_are_kept_for_ever_unless_somebody_says_otherwise(db: None)
     kinds = {rule.name for rule in rules()}
     assert kinds == {
         "tasks", "scheduled-runs", "celery-results", "spans", "model-calls", "conversations", "sessions",
-        "refresh-tokens",
+        "refresh-tokens", "api-sessions", "quota-periods",
         "webhook-deliveries", "audit",
     }  # fmt: skip
     assert next(rule for rule in rules() if rule.name == "audit").due() is None

@@ -13,8 +13,9 @@ from django.utils.timezone import now
 from accounts import keys
 from accounts.audit import SYSTEM
 from accounts.exceptions import InvalidKey
-from accounts.models import ApiKey, AuditEvent, User
-from accounts.services import IssuedKey, authenticate_key, issue_api_key, rotate_api_key
+from accounts.issuing import IssuedKey, authenticate_key, issue_api_key, rotate_api_key
+from accounts.models import ApiKey, AuditEvent, Quota, RateLimit, User
+from agents.definitions.models import Agent
 
 pytestmark = pytest.mark.django_db
 
@@ -68,7 +69,19 @@ def test_a_new_key_is_shown_once_and_a_reload_makes_no_second_one(page: Client, 
     assert ApiKey.objects.count() == 1
 
 
-@pytest.mark.parametrize("wrong", [{"name": ""}, {"name": "x" * 101}, {"scopes": ["everything"]}, {"days": "0.5"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": "x" * 101},
+        {"scopes": ["everything"]},
+        {"days": "0.5"},
+        {"agents": ["nothing"]},
+        {"addresses": "somewhere"},
+        {"rate": "1000/month"},
+        {"monthly_cost": "-1"},
+    ],
+)
 def test_what_is_wrong_with_a_new_key_is_said_beside_the_field(page: Client, wrong: dict[str, Any]) -> None:
     response = page.post("/keys/new/", {"name": "laptop", "days": "30", **wrong})
     assert "_error" in response.content.decode()
@@ -131,3 +144,30 @@ def test_the_list_costs_the_same_for_one_key_and_for_thirty(
             rotate_api_key(api_key=made.row, actor=SYSTEM, overlap=timedelta(hours=number))
         with django_assert_max_num_queries(6):
             assert page.get("/keys/").status_code == 200
+
+
+def test_a_key_is_narrowed_and_limited_where_it_is_made(page: Client, agent: Agent, member: User) -> None:
+    form = page.get("/keys/new/").content.decode()
+    assert re.findall(r'role="group" aria-label="([^"]+)"', form)[:2] == ["Agents", "Tasks"]
+    assert 'name="agents" value="echo"' in form
+    wanted = {
+        "name": "robot", "days": "30", "agents": ["echo"], "addresses": "10.1.0.0/16\r\n203.0.113.7, 203.0.113.8",
+        "rate": "100/m", "monthly_cost": "2.50",
+    }  # fmt: skip
+    assert shown_key(page.post("/keys/new/", wanted))
+    row = ApiKey.objects.get()
+    assert (row.agents, row.addresses) == (["echo"], ["10.1.0.0/16", "203.0.113.7/32", "203.0.113.8/32"])
+    assert RateLimit.objects.get(api_key=row).rate == "100/m"
+    assert Quota.objects.get(api_key=row).amount == 2.5
+    ApiKey.objects.update(last_used_at=now(), last_used_from="203.0.113.7")
+    listed = page.get("/keys/").content.decode()
+    assert "203.0.113.7/32" in listed
+    assert "from 203.0.113.7" in listed
+
+
+def test_agents_that_one_may_not_use_are_not_offered(client: Client, agent: Agent, outsider: User) -> None:
+    client.force_login(outsider)
+    assert 'name="agents"' not in client.get("/keys/new/").content.decode()
+    refused = client.post("/keys/new/", {"name": "robot", "days": "30", "agents": ["echo"]})
+    assert refused.status_code == 200
+    assert not ApiKey.objects.exists()

@@ -104,7 +104,7 @@ def test_it_says_who_i_am_and_where_i_signed_in(
     client: Client, member: User, django_assert_max_num_queries: Any
 ) -> None:
     client.post("/account/login/", {"login": "member", "password": PASSWORD})
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         text = client.get(ADDRESS).content.decode()
     assert [
         part for part in ("member", "127.0.0.1", "signed in", "Second factor", "1 session") if part not in text

@@ -11,19 +11,27 @@ from django.utils import timezone
 
 from accounts.audit import SYSTEM
 from accounts.exceptions import AccountError
+from accounts.issuing import issue_api_key
 from accounts.models import User
 from accounts.scopes import SCOPES
-from accounts.services import issue_api_key
+
+MOST_DAYS = 36_500
 
 
 class Command(BaseCommand):
-    help = "Makes an API key and prints it. It cannot be shown again."
+    help = "Makes an API key of a person or a service account and prints it. It cannot be shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--user", required=True, help="whose key it is")
         parser.add_argument("--name", required=True, help="what it is for")
         parser.add_argument(
             "--scope", action="append", default=[], help=f"narrows it; may be repeated: {', '.join(SCOPES)}"
+        )
+        parser.add_argument(
+            "--agent", action="append", default=[], help="the slug of an agent that it may use; may be repeated"
+        )
+        parser.add_argument(
+            "--address", action="append", default=[], help="a network that it may be used from; may be repeated"
         )
         parser.add_argument("--expires-in-days", type=int, help="(default: never)")
 
@@ -32,8 +40,8 @@ class Command(BaseCommand):
         if owner is None:
             raise CommandError(f"There is no active user named {options['user']!r}.")
         days = options["expires_in_days"]
-        if days is not None and days < 1:
-            raise CommandError("A key has to live for at least one day.")
+        if days is not None and not 1 <= days <= MOST_DAYS:
+            raise CommandError(f"A key has to live for 1 to {MOST_DAYS} days.")
         if not 0 < len(options["name"]) <= 100:
             raise CommandError("The name has to have 1 to 100 characters.")
         try:
@@ -41,6 +49,8 @@ class Command(BaseCommand):
                 owner=owner,
                 name=options["name"],
                 scopes=options["scope"],
+                agents=options["agent"],
+                addresses=options["address"],
                 expires_at=timezone.now() + timedelta(days=days) if days else None,
                 actor=SYSTEM,
             )

@@ -10,12 +10,12 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 
-def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
-    """A line of the sidebar, for whoever may view the model (`app_label.model`)."""
+def _item(title: Any, icon: str, model: str, *, may: str = "") -> dict[str, Any]:
+    """A line of the sidebar, for whoever may view the model (`app_label.model`), or has the right that is named."""
     label, _dot, name = model.partition(".")
 
     def may_view(request: HttpRequest) -> bool:
-        return request.user.has_perm(f"{label}.view_{name}")
+        return request.user.has_perm(may or f"{label}.view_{name}")
 
     return {
         "title": title,
@@ -82,6 +82,13 @@ UNFOLD = {
                 _item(_("Keys for the API"), "key", "accounts.apikey"),
                 _item(_("Quotas"), "data_usage", "accounts.quota"),
                 _item(_("Rate limits"), "speed", "accounts.ratelimit"),
+                _item(
+                    _("Service accounts"),
+                    "precision_manufacturing",
+                    "accounts.serviceaccount",
+                    may="accounts.view_user",
+                ),
+                _item(_("API sessions"), "vpn_key", "accounts.apisession"),
                 _item(_("Refresh tokens"), "badge", "token_blacklist.outstandingtoken"),
             ),
             _group(

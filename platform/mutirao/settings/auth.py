@@ -11,7 +11,7 @@ AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "pages:overview"
 AUTHENTICATION_BACKENDS = [
-    "allauth.account.auth_backends.AuthenticationBackend",  # Django's own, by name or mail
+    "accounts.backends.PasswordBackend",  # by name or mail
     "guardian.backends.ObjectPermissionBackend",
 ]
 PASSWORD_HASHERS = [
@@ -44,6 +44,9 @@ SIMPLE_JWT = {
     "CHECK_REVOKE_TOKEN": True,
     "UPDATE_LAST_LOGIN": False,
 }
+
+# Who must have a second factor: nobody (empty), administrators, staff, everyone. See accounts.second_factor.
+REQUIRE_SECOND_FACTOR: str = env("MUTIRAO_REQUIRE_SECOND_FACTOR", default="")
 
 # The password of the user `admin` that the first `make up` makes; empty: a random one, printed once.
 ADMIN_PASSWORD: str = env("MUTIRAO_ADMIN_PASSWORD", default="")

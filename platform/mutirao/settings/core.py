@@ -78,6 +78,7 @@ MIDDLEWARE = [
     "foundation.middleware.PageContentSecurityMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.SecondFactorMiddleware",
     "foundation.middleware.PageUnavailableMiddleware",
 ]
 

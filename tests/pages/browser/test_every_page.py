@@ -25,6 +25,7 @@ ADMIN_PAGES = (
     "/admin/agents_definitions/agent/", "/admin/agents_definitions/agent/…", "/admin/agents_definitions/agent/add/",
     "/admin/accounts/user/", "/admin/accounts/user/…", "/admin/accounts/role/", "/admin/accounts/role/…",
     "/admin/accounts/apikey/", "/admin/accounts/apikey/…", "/admin/accounts/apikey/add/",
+    "/admin/accounts/apisession/", "/admin/accounts/serviceaccount/", "/admin/accounts/serviceaccount/add/",
     "/admin/accounts/auditevent/", "/admin/accounts/auditevent/…", "/admin/accounts/auditseal/",
     "/admin/agents_memory/conversation/…",
     "/admin/agents_gateway/modelcall/…", "/admin/agents_worker/workerprocess/", "/admin/telemetry/span/",

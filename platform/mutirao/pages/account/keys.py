@@ -15,9 +15,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.audit import Actor
 from accounts.exceptions import KeyEnded, NameTaken
+from accounts.issuing import IssuedKey, issue_api_key, revoke_api_key, rotate_api_key
 from accounts.models import ApiKey, User
-from accounts.scopes import SCOPES
-from accounts.services import IssuedKey, issue_api_key, revoke_api_key, rotate_api_key
 from mutirao.pages.account.forms import IssueForm, RotateForm
 
 MOST_LIVE, MOST_ENDED = 200, 20
@@ -30,7 +29,7 @@ def key_list(request: HttpRequest) -> HttpResponse:
     own = ApiKey.objects.filter(owner=_user(request)).select_related("replaced_by")
     live = own.live()
     ended = own.exclude(pk__in=live.values("pk"))
-    context = {"live": live[:MOST_LIVE], "ended": ended[:MOST_ENDED], "scopes": SCOPES, "now": now()}
+    context = {"live": live[:MOST_LIVE], "ended": ended[:MOST_ENDED], "now": now()}
     return render(request, "mutirao/account/keys.html", context)
 
 
@@ -38,16 +37,10 @@ def key_list(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def key_new(request: HttpRequest) -> HttpResponse:
     """The form, then the key. A reload of the answer finds the name taken, and shows nothing."""
-    form = IssueForm(request.POST or None)
+    form = IssueForm(request.POST or None, owner=_user(request))
     if request.method == "POST" and form.is_valid():
         try:
-            issued = issue_api_key(
-                owner=_user(request),
-                name=form.cleaned_data["name"],
-                scopes=form.cleaned_data["scopes"],
-                expires_at=form.expires_at(),
-                actor=Actor.of(request),
-            )
+            issued = issue_api_key(owner=_user(request), actor=Actor.of(request), **form.wishes())
         except NameTaken as error:
             form.add_error("name", str(error))
         else:
@@ -58,7 +51,7 @@ def key_new(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def key_rotate(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """A successor of the same name and scopes, shown once; the old one goes on for as long as was chosen."""
+    """A successor of the same name and narrowing, shown once; the old one goes on for as long as was chosen."""
     key = _own_key(request, pk)
     form = RotateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():

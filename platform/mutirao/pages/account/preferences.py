@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import audit
 from accounts.audit import Actor
 from accounts.exceptions import MailTaken
-from accounts.models import AuditEvent, User
+from accounts.models import ApiSession, AuditEvent, User
 from accounts.services import change_profile
 from mutirao.pages.account.forms import ProfileForm
 
@@ -70,6 +70,7 @@ def _state(user: User) -> dict[str, Any]:
         "roles": sorted(user.groups.values_list("name", flat=True)),
         "has_second_factor": is_mfa_enabled(user),
         "session_count": UserSession.objects.filter(user=user).count(),
+        "api_session_count": ApiSession.objects.filter(user=user).open().count(),
         "sign_ins": sign_ins.order_by("-created_at", "-id")[:5],
         "deeds": _deeds(user),
     }

@@ -52,7 +52,7 @@ def statements_of(address: str, user: User) -> list[str]:
     if isinstance(client, APIClient):
         client.force_authenticate(user)
     else:
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        client.force_login(user, backend="accounts.backends.PasswordBackend")
     with CaptureQueriesContext(connection) as queries:
         response = client.get(address, headers={"host": "127.0.0.1"})
     assert response.status_code == 200, (address, response.status_code, response.content[:500])
