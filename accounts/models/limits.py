@@ -187,11 +187,6 @@ class QuotaPeriod(models.Model):
         reached = (mark for mark in MARKS if self.spent > 0 and self.spent * 100 >= self.quota.amount * mark)
         return max(reached, default=0)
 
-    @property
-    def left(self) -> Decimal:
-        """What may still be reserved; nothing of what is overdrawn."""
-        return max(self.quota.amount - self.spent - self.reserved, Decimal(0))
-
 
 class Reservation(models.Model):
     """What one accepted task has reserved in a period, until it ends."""

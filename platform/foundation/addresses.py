@@ -57,7 +57,8 @@ def client_address(meta: Mapping[str, Any], *, proxies: int) -> str | None:
 
 def _plain(text: str) -> str | None:
     try:
-        return str(Ip(text).plain)
+        # Without the name of a network card (fe80::1%eth0), which no column of addresses takes.
+        return str(Ip(text).plain).partition("%")[0]
     except ValueError:
         return None
 

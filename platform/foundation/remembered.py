@@ -1,4 +1,4 @@
-"""What every claim and submission asks, remembered in this process for a moment.
+"""What every request, claim and submission asks, remembered in this process for a moment.
 
 A change is seen a second later everywhere; where that would break a promise, the statement asks again itself.
 """

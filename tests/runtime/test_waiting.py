@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -12,6 +13,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 
 from accounts.audit import SYSTEM
+from accounts.limits import create_quota
 from accounts.models import User
 from agents.definitions import AgentDefinition, registry
 from agents.definitions.models import Agent
@@ -243,6 +245,19 @@ class TestDelegating:
                 assert Task.objects.filter(parent=task).count() == children
                 works_on(task)
             assert work(task) == "succeeded"
+
+    def test_spends_the_quota_of_its_owner(self, member: User, settings: Any) -> None:
+        settings.TASK_SETTINGS_CACHE_SECONDS = 0
+        create_quota(subject="user:member", unit="requests", period="month", amount=Decimal(2), actor=SYSTEM)
+
+        def asks_two(_state: Any) -> Any:
+            return {"trail": delegate_all([("helper", EMPTY)] * 2)}
+
+        with installed("helper", helps), installed("boss", asks_two) as agent:
+            task = submitted(agent, member, EMPTY, max_attempts=1)
+            work(task)
+            assert (task.status, task.error_type) == ("failed", "NoQuotaLeft")
+        assert Task.objects.filter(parent=task).count() == 1
 
     def test_submits_a_child_once_however_often_its_parent_dies(self, member: User) -> None:
         deaths = [True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,8 @@ from django.db import IntegrityError, transaction
 from prometheus_client import REGISTRY
 
 from accounts.audit import SYSTEM
-from accounts.models import User
+from accounts.limits import create_quota
+from accounts.models import QuotaPeriod, User
 from agents.definitions.models import Agent
 from agents.definitions.services import update_agent
 from agents.schedules import firing, planning
@@ -250,6 +252,20 @@ def test_a_refusal_is_forgotten_with_the_next_run(made: Made, member: User) -> N
     assert tick() == {"fired": 1}
     schedule.refresh_from_db()
     assert schedule.last_error == ""
+
+
+def test_a_run_that_a_quota_has_no_room_for_is_recorded_as_refused(made: Made, member: User, settings: Any) -> None:
+    settings.TASK_SETTINGS_CACHE_SECONDS = 0
+    create_quota(subject="user:member", unit="requests", period="month", amount=Decimal(1), actor=SYSTEM)
+    first, second = made(), made()
+    make_due(first)
+    make_due(second)
+    assert tick() == {"fired": 1, "refused": 1}
+    refused = ScheduledRun.objects.get(outcome="refused")
+    assert "user:member requests/month" in refused.reason
+    assert (Task.objects.count(), int(QuotaPeriod.objects.get().spent)) == (1, 1)
+    with pytest.raises(Refused, match="too little left"):
+        run_now(schedule=second, actor=SYSTEM)
 
 
 def test_a_refusal_half_way_leaves_nothing_but_its_record(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

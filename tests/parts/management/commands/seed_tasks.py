@@ -31,7 +31,7 @@ INSERT INTO agents_tasks_task (
  limit_seconds, limit_steps, status, fence, lease_expires_at, run_deadline_at, failures, crashes, last_event, told_at,
  started_at, finished_at, result, error_type, error_message, input_tokens, output_tokens, cost, trace_id, request_id,
  agent_version_id, owner_id, agent_id, retry_of_id, serial_key, dependencies_left, has_dependents, if_dependency_fails,
- is_rolled_back, is_suspect, waiting_for, waits_until, webhook_url, not_before)
+ is_rolled_back, is_suspect, waiting_for, waits_until, webhook_url, not_before, is_metered)
 SELECT
  id, at, to_jsonb('How many days does a parcel take to country ' || n || '?'), '{}'::jsonb,
  CASE WHEN n %% 50 = 0 THEN 'order-' || n END, md5(n::text) || md5(n::text),
@@ -51,7 +51,7 @@ SELECT
  version, owner, agent, CASE WHEN n %% 200 = 0 THEN lag(id, 100) OVER (ORDER BY n DESC) END,
  CASE WHEN n %% 10 = 4 AND is_over THEN 'conversation:' || md5((n %% 5000)::text)::uuid END, 0, false, 'fail',
  false, false, CASE WHEN status = 'waiting' THEN 'approval' ELSE '' END, NULL, '',
- CASE WHEN status = 'queued' THEN %(now)s + interval '1 day' END
+ CASE WHEN status = 'queued' THEN %(now)s + interval '1 day' END, false
 FROM (
  SELECT numbered.*,
   (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
