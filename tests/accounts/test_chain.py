@@ -80,10 +80,17 @@ def test_whatever_changes_say_is_the_same_when_it_is_read_again(value: Any) -> N
     assert verify().is_whole
 
 
-@pytest.mark.parametrize("address", ["2001:DB8::1", "::ffff:192.0.2.1", "10.0.0.1"])
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("2001:DB8::1", "2001:db8::1"), ("::ffff:192.0.2.1", "::ffff:192.0.2.1"), ("10.0.0.1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::1"), ("a-socket", None), ("", None), (None, None),
+    ],
+)  # fmt: skip
 @pytest.mark.django_db
-def test_addresses_are_the_same_when_they_are_read_again(address: str) -> None:
+def test_addresses_are_the_same_when_they_are_read_again(address: str | None, kept: str | None) -> None:
     record(actor=audit.Actor(name="Ana", address=address))
+    assert AuditEvent.objects.get().address == kept
     assert verify().is_whole
 
 
