@@ -5,6 +5,7 @@ Right after the commit the event gets its place in the chain (accounts.chain).
 
 from __future__ import annotations
 
+import ipaddress
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,8 +108,8 @@ def record(
         subject_id=subject.pk if subject is not None and isinstance(subject.pk, uuid.UUID) else None,
         subject_name=links.plain(str(subject))[:200] if subject is not None else "",
         changes=links.plain(dict(changes or {})),
-        address=actor.address,
-        request_id=actor.request_id,
+        address=_address(actor.address),
+        request_id=links.plain(actor.request_id)[:64],
         salt=links.new_salt(),
     )
     event.digests = links.digests_of(chain.link_of(event)) | ({links.SHREDS: shreds} if shreds else {})
@@ -116,3 +117,11 @@ def record(
     event.save(force_insert=True)
     transaction.on_commit(chain.chain_soon, robust=True)
     return event
+
+
+def _address(text: str | None) -> str | None:
+    """As the database takes it: without the zone of a link-local one; None for what is no address."""
+    try:
+        return ipaddress.ip_address((text or "").partition("%")[0]).compressed
+    except ValueError:
+        return None

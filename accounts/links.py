@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import secrets
-import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -43,6 +44,8 @@ def plain(value: Any) -> Any:
             return value
         return str(value).replace("\x00", "").encode("utf-8", "replace").decode()
     if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
         return int(Decimal(repr(value))) if value.is_integer() else value
     if isinstance(value, Mapping):
         return {plain(str(key)): plain(inner) for key, inner in value.items()}
@@ -103,7 +106,10 @@ def _stable(link: Link) -> dict[str, Any]:
 
 
 def _moment(value: Any) -> Any:
-    return parse_datetime(value) or value if isinstance(value, str) else value
+    """A moment of a file as a row has it; what is none stays, and fits no hash."""
+    with suppress(ValueError):
+        return parse_datetime(value) or value if isinstance(value, str) else value
+    return value
 
 
 def seal_text(seal: Link) -> str:
@@ -128,9 +134,3 @@ def is_within(position: int, ranges: Any) -> bool:
         return any(first <= position <= last for first, last in ranges)
     except (TypeError, ValueError):
         return False
-
-
-def event_id(link: Link) -> str:
-    """How messages name it."""
-    found = link["id"]
-    return str(found) if isinstance(found, uuid.UUID) else str(found)[:36]

@@ -125,7 +125,7 @@ def _read(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
         for number, raw in enumerate(lines, start=1):
             try:
                 yield raw, _row(json.loads(raw))
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise BadExport(_("Line %(number)d is no audit event.") % {"number": number}) from error
 
 

@@ -21,6 +21,7 @@ from accounts.models import AuditEvent, User
 from accounts.permissions import HasScope
 from accounts.record_export import FORMATS, export_events
 from foundation.async_views import AsyncGenericAPIView
+from foundation.filters import MomentFilter
 
 VIEW = "accounts.view_auditevent"
 
@@ -60,8 +61,8 @@ class AuditFilter(django_filters.FilterSet):  # type: ignore[misc]  # django-fil
     outcome = django_filters.ChoiceFilter(choices=AuditEvent.Outcome.choices)
     actor = django_filters.UUIDFilter(field_name="actor_id", label=_("The id of the person."))
     subject = django_filters.UUIDFilter(field_name="subject_id", label=_("The id of what it was done to."))
-    since = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    until = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    since = MomentFilter(field_name="created_at", lookup_expr="gte")
+    until = MomentFilter(field_name="created_at", lookup_expr="lt")
 
     class Meta:
         model = AuditEvent

@@ -114,7 +114,7 @@ def keep_outside(made: AuditSeal) -> None:
 
 def read_seals(file: Path) -> Iterator[links.Link]:
     """Seals of a file, a line each. Raises BadSeals, OSError."""
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield _read(line, number)
@@ -156,11 +156,11 @@ def _send(address: str, made: AuditSeal) -> None:
     send_mail(subject, f"{line_of(made)}\n", None, [address])
 
 
-def _read(line: str, number: int) -> links.Link:
+def _read(line: bytes, number: int) -> links.Link:
     try:
         found = json.loads(line)
         return {**{name: str(found[name]) for name in FIELDS}, "position": int(found["position"])}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadSeals(_("Line %(number)d is no seal.") % {"number": number}) from error
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.tasks.models import Status, Task
 from agents.tasks.querysets import TaskQuerySet
+from foundation.filters import MomentFilter
 
 
 class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]  # django-filter has no types
@@ -18,8 +19,8 @@ class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]  # django-filt
     # A row is never found twice, and looking for that would sort all that are found.
     status = django_filters.MultipleChoiceFilter(choices=Status.choices, distinct=False)
     agent = django_filters.CharFilter(method="of_agent", label=_("The agent's slug."))
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
     retry_of = django_filters.UUIDFilter(field_name="retry_of")
 
     class Meta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import django_filters
 
 from agents.webhooks.models import Delivery
+from foundation.filters import MomentFilter
 
 
 class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]  # django-filter has no types
@@ -14,8 +15,8 @@ class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]  # django-
     event = django_filters.ChoiceFilter(choices=Delivery.Event.choices)
     endpoint = django_filters.UUIDFilter(field_name="endpoint_id")
     task = django_filters.UUIDFilter(field_name="task_id")
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
 
     class Meta:
         model = Delivery

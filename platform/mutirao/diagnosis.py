@@ -24,6 +24,7 @@ from agents.worker.models import WorkerProcess
 from agents.worker.querysets import ALIVE
 from mutirao import diagnosis_telemetry as watching
 from mutirao.celery import app
+from mutirao.diagnosis_audit import audit_log
 from mutirao.findings import Finding, Level
 from mutirao.measures import oldest_due
 from mutirao.settings.environment import MUTIRAO_HOME
@@ -45,7 +46,7 @@ def diagnose() -> list[Finding]:
     if all(finding.level is Level.OK for finding in database):
         for subject, look in (
             ("clocks", watching.clocks), ("workers", _workers), ("tasks", _tasks), ("agents", _agents),
-            ("models", _models),
+            ("models", _models), ("audit", audit_log),
         ):  # fmt: skip
             found += _careful(subject, look)
     return [*found, *_rate_limits(), *watching.metrics(), *watching.sentry(), *watching.langsmith()]

@@ -70,19 +70,27 @@ def test_rows_from_before_are_chained_first_and_as_they_are() -> None:
     assert verify().is_whole
 
 
-@pytest.mark.parametrize(
-    "value", [1.0, 2e20, 1.5e300, 1e-7, 0.1, 2**70, True, None, "a\x00b", "\ud800", "é", {"b": [1, {"a": 2.0}]}]
-)
+NUMBERS = [1.0, float("nan"), float("-inf"), 2e20, 1.5e300, 1e-7, 0.1, 2**70]
+
+
+@pytest.mark.parametrize("value", [*NUMBERS, True, None, "a\x00b", "\ud800", "é", {"b": [1, {"a": 2.0}]}])
 @pytest.mark.django_db
 def test_whatever_changes_say_is_the_same_when_it_is_read_again(value: Any) -> None:
     record(changes={"value": value})
     assert verify().is_whole
 
 
-@pytest.mark.parametrize("address", ["2001:DB8::1", "::ffff:192.0.2.1", "10.0.0.1"])
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("2001:DB8::1", "2001:db8::1"), ("::ffff:192.0.2.1", "::ffff:192.0.2.1"), ("10.0.0.1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::1"), ("a-socket", None), ("", None), (None, None),
+    ],
+)  # fmt: skip
 @pytest.mark.django_db
-def test_addresses_are_the_same_when_they_are_read_again(address: str) -> None:
+def test_addresses_are_the_same_when_they_are_read_again(address: str | None, kept: str | None) -> None:
     record(actor=audit.Actor(name="Ana", address=address))
+    assert AuditEvent.objects.get().address == kept
     assert verify().is_whole
 
 

@@ -78,10 +78,10 @@ def test_a_seal_from_outside_tells_of_a_missing_end(tmp_path: Path) -> None:
         call_command("verify_audit", seals=file)
 
 
-@pytest.mark.parametrize("text", ["{}", "nonsense", '{"position": "x"}', "[]"])
-def test_a_file_that_holds_no_seals_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", [b"{}", b"nonsense", b'{"position": "x"}', b"[]", b"\xff", b"[" * 100_000])
+def test_a_file_that_holds_no_seals_is_refused(tmp_path: Path, text: bytes) -> None:
     file = tmp_path / "seals.jsonl"
-    file.write_text(text)
+    file.write_bytes(text)
     with pytest.raises(CommandError, match="Line 1 is no seal"):
         call_command("verify_audit", seals=file)
     with pytest.raises(CommandError, match="cannot be read"):
@@ -133,6 +133,12 @@ def _lines(file: Path) -> list[str]:
         (lambda lines: [*lines, lines[0]], "Something follows"),
         (lambda lines: ["nonsense\n", *lines], "Line 1 is no audit event"),
         (lambda lines: ["{}\n", *lines], "Line 1 is no audit event"),
+        (
+            lambda lines: [lines[0].replace('"created_at":"2', '"created_at":"99-99-992'), *lines[1:]],
+            "#1 was changed",
+        ),
+        (lambda lines: [lines[0].replace('"address":null', '"address":"nowhere"'), *lines[1:]], "#1 was changed"),
+        (lambda lines: [lines[0].replace('"digests":{', '"digests":[],"x":{'), *lines[1:]], "#1 was changed"),
     ],
 )
 def test_whatever_is_done_to_an_export_is_found(tmp_path: Path, edit: Any, sentence: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from queue import Queue
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from accounts import seals
 from accounts.models import User
 from agents.definitions.services import create_agent
 from agents.tasks import services
@@ -157,3 +159,11 @@ def test_a_process_is_started_only_when_there_is_a_suspect(held: Claim, monkeypa
     other.stop()
     other.run([QUEUE])
     assert len(started) == 2, "who stops starts nothing"
+
+
+def test_every_worker_tends_the_audit_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: Queue[tuple[str, object]] = Queue()
+    monkeypatch.setattr(Worker, "_repeat", lambda _self, name, _seconds, work: begun.put((name, work)))
+    Worker().start(queues=["interactive"], threads=1)
+    rounds = dict(begun.get(timeout=10) for _round in range(7))
+    assert rounds["notary"] is seals.tend
