@@ -12,13 +12,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.exceptions import ValidationError
-from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 
 from accounts import audit
 from accounts.models import AuditEvent, User
-from accounts.permissions import HasScope
 from accounts.record_export import FORMATS, export_events
 from foundation.async_views import AsyncGenericAPIView
 from foundation.filters import MomentFilter
@@ -74,7 +74,7 @@ class AuditView(AsyncGenericAPIView):
 
     queryset = AuditEvent.objects.none()
     serializer_class = AuditEventSerializer
-    permission_classes = (IsAuthenticated, HasScope, MayReadAudit)
+    permission_classes = (*api_settings.DEFAULT_PERMISSION_CLASSES, MayReadAudit)
     required_scope = "audit:read"
     filterset_class = AuditFilter
     search_fields: ClassVar[list[str]] = []
