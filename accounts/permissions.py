@@ -9,6 +9,9 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.models import ApiKey
+from accounts.rights import may_manage
+
+__all__ = ["HasScope", "may_manage"]
 
 if TYPE_CHECKING:
     # rest_framework.views imports this module, by name, while it is being imported itself.
