@@ -8,10 +8,11 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         # `schema` registers itself with drf-spectacular, `receivers` with allauth's signals.
-        from accounts import audit, portable, pruning, receivers, schema  # noqa: F401
+        from accounts import audit, own_resources, portable, pruning, receivers, schema  # noqa: F401
 
         pruning.register_rules()
         portable.register_kinds()
+        own_resources.register()
 
         audit.register_verb("api_key.issue", _("issued an API key"))
         audit.register_verb("api_key.revoke", _("revoked an API key"))
@@ -30,3 +31,6 @@ class AccountsConfig(AppConfig):
         audit.register_verb("role.create", _("created a role"))
         audit.register_verb("role.change", _("changed a role"))
         audit.register_verb("role.delete", _("deleted a role"))
+        audit.register_verb("user.roles", _("changed the roles of a user"))
+        audit.register_verb("grant.give", _("shared something"))
+        audit.register_verb("grant.take", _("stopped sharing something"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 from django.utils.translation import gettext as _
@@ -55,3 +56,49 @@ class MissingRight(AccountError):
 
 class StrongerAccount(AccountError):
     """This account has rights that you do not have, so it is not yours to manage."""
+
+
+class UnknownCell(AccountError):
+    """There is no such right."""
+
+    @classmethod
+    def of(cls, resource: str, verb: str) -> Self:
+        """Naming it."""
+        return cls(_("There is no right “%(cell)s”.") % {"cell": f"{resource}:{verb}"})
+
+
+class InvalidRole(AccountError):
+    """A role has a name of 1 to 150 characters, without a slash."""
+
+
+class RoleTaken(AccountError):
+    """There is a role of this name already."""
+
+
+class UnknownRole(AccountError):
+    """There is no such role."""
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Naming it."""
+        return cls(_("There is no role “%(name)s”.") % {"name": name})
+
+
+class UnknownPermission(AccountError):
+    """There is no such permission."""
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Naming it."""
+        return cls(_("There is no permission “%(name)s”.") % {"name": name})
+
+
+class InvalidPerson(AccountError):
+    """These data make no account.
+
+    `errors` maps the names of fields to sentences, in the shape of a form's or a serializer's errors.
+    """
+
+    def __init__(self, errors: Mapping[str, list[str]]) -> None:
+        self.errors = dict(errors)
+        super().__init__(" ".join(sentence for sentences in self.errors.values() for sentence in sentences))

@@ -9,10 +9,12 @@ class GatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from agents.definitions.validators import register_model_validator
+        from agents.gateway import resources
         from agents.gateway.exceptions import GatewayError
         from agents.gateway.providers import validate_model_name
         from agents.gateway.pruning import register_rules
 
         register_rules()
+        resources.register()
 
         register_model_validator(validate_model_name, raises=GatewayError)

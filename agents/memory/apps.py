@@ -8,10 +8,12 @@ class MemoryConfig(AppConfig):
     verbose_name = _("Conversations")
 
     def ready(self) -> None:
+        from agents.memory import resources
         from agents.memory.pruning import register_rules
         from agents.memory.services import belongs_to_conversation, store_reply
         from agents.tasks import hooks
 
         register_rules()
+        resources.register()
 
         hooks.on_finished(store_reply, wants=belongs_to_conversation)

@@ -9,10 +9,11 @@ class SchedulesConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
-        from agents.schedules import portable, pruning
+        from agents.schedules import portable, pruning, resources
 
         pruning.register_rules()
         portable.register_kinds()
+        resources.register()
 
         audit.register_verb("schedule.create", _("made a schedule"))
         audit.register_verb("schedule.update", _("changed a schedule"))

@@ -9,10 +9,11 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
-        from agents.tasks import portable, pruning
+        from agents.tasks import portable, pruning, resources
 
         pruning.register_rules()
         portable.register_kinds()
+        resources.register()
 
         audit.register_verb("task.cancel", _("cancelled a task"))
         audit.register_verb("task.retry", _("retried a task"))

@@ -12,12 +12,19 @@ class ToolsConfig(AppConfig):
         from agents.definitions import validators
         from agents.tasks.models import WaitingFor
         from agents.tasks.sweeping import on_expiry
-        from agents.tools import approvals, calculator, clock, registry  # noqa: F401 (they register themselves)
+        from agents.tools import (  # noqa: F401 (some register themselves)
+            approvals,
+            calculator,
+            clock,
+            registry,
+            resources,
+        )
         from agents.tools.exceptions import UnknownTool
 
         validators.register_tool_validator(registry.check_name, raises=UnknownTool)
         validators.register_tool_names(registry.names)
         on_expiry(WaitingFor.APPROVAL, approvals.expire)
+        resources.register()
         audit.register_verb("approval.decide", _("decided about a tool call"))
         audit.register_verb("approval.expire", _("let an approval expire"))
         audit.register_verb("tool_call.review", _("reviewed a tool call"))

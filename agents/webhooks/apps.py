@@ -10,10 +10,11 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         from accounts import audit
         from agents.tasks import hooks
-        from agents.webhooks import measuring, outbox, pruning
+        from agents.webhooks import measuring, outbox, pruning, resources
 
         pruning.register_rules()
         measuring.register()
+        resources.register()
         hooks.on_finished(outbox.enqueue, wants=outbox.wants)
 
         audit.register_verb("webhook.register", _("registered a webhook endpoint"))
