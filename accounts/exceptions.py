@@ -102,3 +102,15 @@ class InvalidPerson(AccountError):
     def __init__(self, errors: Mapping[str, list[str]]) -> None:
         self.errors = dict(errors)
         super().__init__(" ".join(sentence for sentences in self.errors.values() for sentence in sentences))
+
+
+class AccountInUse(AccountError):
+    """There are tasks of this account: deactivate it, or erase the person."""
+
+
+class UnknownReceiver(AccountError):
+    """There is no such person or role that this could be shared with."""
+
+
+class NotYoursToShare(AccountError):
+    """You may use this, not share it like that."""

@@ -148,7 +148,7 @@ def set_roles(*, user: User, roles: Iterable[Group], by: User | None, actor: Act
     return True
 
 
-def find_roles(names: Iterable[str]) -> list[Role]:
+def find_roles(names: Iterable[str]) -> list[Group]:
     """Raises UnknownRole naming the first that there is not."""
     wanted = sorted(set(names))
     found = {role.name: role for role in Role.objects.filter(name__in=wanted)}

@@ -23,6 +23,10 @@ class PeopleManager(UserManager["User"]):
         """Also called by every form with a user's mail, through `AbstractUser.clean`."""
         return (email or "").strip().lower()
 
+    def visible_to(self, user: User) -> models.QuerySet[User]:
+        """Everybody for whoever may view users, else oneself."""
+        return self.all() if user.has_perm("accounts.view_user") else self.filter(pk=user.pk)
+
     def administrators(self) -> models.QuerySet[User]:
         """People who can sign in and give rights: superusers, and who may change both users and roles."""
         found = self.filter(is_active=True, is_service=False)

@@ -9,12 +9,13 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
-        from agents.definitions import portable, resources
+        from agents.definitions import portable, resources, sharing
         from agents.definitions.health import agents_are_there
         from telemetry import health
 
         portable.register_kinds()
         resources.register()
+        sharing.register()
 
         health.register("agents", agents_are_there)
 

@@ -8,12 +8,13 @@ class MemoryConfig(AppConfig):
     verbose_name = _("Conversations")
 
     def ready(self) -> None:
-        from agents.memory import resources
+        from agents.memory import resources, sharing
         from agents.memory.pruning import register_rules
         from agents.memory.services import belongs_to_conversation, store_reply
         from agents.tasks import hooks
 
         register_rules()
         resources.register()
+        sharing.register()
 
         hooks.on_finished(store_reply, wants=belongs_to_conversation)

@@ -6,17 +6,28 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from accounts.sharing import granted_ids
+
 if TYPE_CHECKING:
     from accounts.models import User
     from agents.memory.models import Conversation, Message
 
 
+VIEW_CONVERSATION = "agents_memory.view_conversation"
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def visible_to(self, user: User) -> Self:
-        """A person's own conversations; everyone's for whoever may view conversations."""
-        if user.has_perm("agents_memory.view_conversation"):
+        """A person's own conversations and those shared with them; everyone's for whoever may view conversations."""
+        if user.has_perm(VIEW_CONVERSATION):
             return self
-        return self.filter(owner=user)
+        shared = granted_ids(user, VIEW_CONVERSATION)
+        # Without any, the index of one's own gives the list in its order.
+        return self.filter(Q(owner=user) | Q(pk__in=shared)) if shared else self.filter(owner=user)
+
+    def shared_with(self, user: User) -> Self:
+        """Those of others that somebody has shared with this person, or with a role of theirs."""
+        return self.filter(pk__in=granted_ids(user, VIEW_CONVERSATION)).exclude(owner=user)
 
     def matching(self, text: str) -> Self:
         """Conversations whose title or one of whose messages has this text, in capitals or not."""
