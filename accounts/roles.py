@@ -148,6 +148,12 @@ def set_roles(*, user: User, roles: Iterable[Group], by: User | None, actor: Act
     return True
 
 
+def check_name(name: str) -> None:
+    """Raises InvalidRole for one that does not fit an address or a line."""
+    if not name.strip() or len(name) > LONGEST_NAME or "/" in name or not name.isprintable():
+        raise InvalidRole
+
+
 def find_roles(names: Iterable[str]) -> list[Group]:
     """Raises UnknownRole naming the first that there is not."""
     wanted = sorted(set(names))
@@ -188,8 +194,7 @@ def _set_permissions(role: Group, wanted: Iterable[str], before: list[str], acto
 
 def _named(role: Named, name: str) -> Named:
     """Saved under this name."""
-    if not name.strip() or len(name) > LONGEST_NAME or "/" in name or not name.isprintable():
-        raise InvalidRole
+    check_name(name)
     role.name = name
     try:
         with transaction.atomic():

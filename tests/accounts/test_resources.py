@@ -26,7 +26,7 @@ NOT_GIVEN = {
     "accounts.reservation": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
     "telemetry.span": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
     "agents_definitions.agent": ("tasks point at its versions; it is disabled instead", {"delete"}),
-    "agents_definitions.agentversion": ("published with its agent, and never changed", {"add", "change", "delete"}),
+    "agents_definitions.agentversion": ("published with its agent, never changed", {"add", "change", "delete"}),
     "agents_tasks.task": ("tasks are submitted, operated and pruned", {"add", "change", "delete"}),
     "agents_tasks.taskdependency": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
     "agents_tasks.slot": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
