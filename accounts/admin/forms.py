@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from accounts.exceptions import AccountError
 from accounts.models import Role, User
-from accounts.resources import Cell, Resource, Verb, resources, summarise
+from accounts.resources import Cell, Resource, Verb, known_permissions, resources, summarise
 from accounts.rights import check_can_give, lacking, names_of
 from accounts.roles import LONGEST_NAME, check_name
 
@@ -33,7 +33,7 @@ class RoleBoxes(UnfoldAdminCheckboxSelectMultipleWidget):  # type: ignore[misc] 
         return option
 
 
-class RolesField(forms.ModelMultipleChoiceField):
+class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
     """Roles, each with what it gives."""
 
     locked: frozenset[int] = frozenset()
@@ -69,7 +69,7 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
         had = {*self.instance.groups.all()} if self.instance.pk else set()
         for role in given - had:
             self._check(role)
-        return [*given, *(role for role in had - given if role.pk in field.locked)]  # type: ignore[attr-defined]
+        return [*given, *(role for role in had - given if role.pk in field.locked)]
 
     def _check(self, role: Group) -> None:
         try:
@@ -135,9 +135,7 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it no
         super().__init__(*args, **kwargs)
         had = self.instance.permissions.select_related("content_type") if self.instance.pk else ()
         self.had = set(names_of(had))
-        self._missing = set(
-            lacking(self.by, (name for each in resources() for cell in each.cells() for name in cell.permissions))
-        )
+        self._missing = set(lacking(self.by, known_permissions()))
         if "name" in self.fields and self.instance.pk and lacking(self.by, self.had):
             self.fields["name"].disabled = True
 

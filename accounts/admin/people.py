@@ -28,7 +28,6 @@ from accounts.models import User
 from accounts.people import delete_person
 from accounts.permissions import may_manage
 from accounts.reasons import access_of
-from accounts.resources import Verb
 from accounts.roles import set_roles
 from accounts.services import forget_mail
 from foundation.admin import page
@@ -120,10 +119,8 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # u
             raise Http404
         if not isinstance(request.user, User):
             raise PermissionDenied
-        return page(
-            self, request, "admin/accounts/user/access.html", title=_("What may %(user)s do, and why?") % {"user": user},
-            access=access_of(user=user, viewer=request.user), verbs=[*Verb], original=user,
-        )  # fmt: skip
+        title, access = _("What may %(user)s do, and why?") % {"user": user}, access_of(user=user, viewer=request.user)
+        return page(self, request, "admin/accounts/user/access.html", title=title, access=access, original=user)
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None

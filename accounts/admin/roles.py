@@ -72,19 +72,22 @@ class RoleAdmin(BaseAdmin):
     ) -> HttpResponse:
         """Saving keeps an administrator; a refusal is said on the same page."""
         if request.method != "POST":
-            return super().changeform_view(request, object_id, form_url, extra_context)
+            shown: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+            return shown
         try:
             with keeping_an_administrator():
-                return super().changeform_view(request, object_id, form_url, extra_context)
+                saved: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+                return saved
         except AccountError as error:
             return self._refused(request, error)
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """The same."""
         try:
-            return super().delete_view(request, object_id, extra_context)
+            deleted: HttpResponse = super().delete_view(request, object_id, extra_context)
         except AccountError as error:
             return self._refused(request, error)
+        return deleted
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         """Through the services, which know who may give what."""
