@@ -192,7 +192,7 @@ def test_a_stronger_account_stays_stronger_while_it_is_deactivated(manager: User
     assert not may_manage(manager, operator)
     for change in ({"is_active": True}, {"email": "mine@example.org"}):
         with pytest.raises(StrongerAccount):
-            change_person(user=User.objects.get(pk=operator.pk), **change, by=manager, actor=SYSTEM)  # type: ignore[arg-type]
+            change_person(user=User.objects.get(pk=operator.pk), **change, by=manager, actor=SYSTEM)
     with pytest.raises(StrongerAccount):
         delete_person(user=operator, by=manager, actor=SYSTEM)
     stored = User.objects.get(pk=operator.pk)
