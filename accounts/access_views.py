@@ -76,6 +76,7 @@ class UserFilter(django_filters.FilterSet):  # type: ignore[misc]  # django-filt
 
 class _UserView(_AccessView):
     tag: ClassVar[str] = "users"
+    ordering = ("username", "id")
     queryset = User.objects.none()
     serializer_class = UserSerializer
 
@@ -91,7 +92,6 @@ class UserList(mixins.ListModelMixin, _UserView):
     filterset_class = UserFilter
     search_fields: ClassVar = ["username", "email"]
     ordering_fields: ClassVar = ["username", "date_joined"]
-    ordering = ("username", "id")
 
     @extend_schema(operation_id="users_list", summary="List accounts", tags=["users"])
     def get(self, request: Request) -> Response:
@@ -185,6 +185,7 @@ class UserAccess(_UserView):
 
 class _RoleView(_AccessView):
     tag: ClassVar[str] = "roles"
+    ordering = ("name", "id")
     lookup_field = "name"
     queryset = Role.objects.none()
     serializer_class = RoleSerializer
@@ -209,7 +210,6 @@ class RoleList(mixins.ListModelMixin, _RoleView):
 
     search_fields: ClassVar = ["name"]
     ordering_fields: ClassVar = ["name"]
-    ordering = ("name", "id")
 
     @extend_schema(operation_id="roles_list", summary="List roles", tags=["roles"])
     def get(self, request: Request) -> Response:

@@ -72,6 +72,22 @@ MATRIX: list[Row] = [
     ("delete", "webhooks/<uuid:pk>", None, 401, 404, 204, 404, 404),
     ("post", "webhooks/<uuid:pk>/rotate", None, 401, 404, 201, 404, 404),
     ("post", "webhooks/<uuid:pk>/test", None, 401, 404, 202, 404, 404),
+    ("get", "agents/<str:slug>/grants", None, 401, 404, 403, 403, 200),
+    ("post", "agents/<str:slug>/grants", {"user": "member", "verb": "use"}, 401, 404, 403, 403, 201),
+    ("delete", "agents/<str:slug>/grants/<str:grant>", None, 401, 404, 403, 403, 404),
+    ("get", "conversations/<uuid:pk>/grants", None, 401, 404, 200, 404, 404),
+    ("post", "conversations/<uuid:pk>/grants", {"role": "member", "verb": "view"}, 401, 404, 201, 404, 404),
+    ("delete", "conversations/<uuid:pk>/grants/<str:grant>", None, 401, 404, 404, 404, 404),
+    ("get", "users", None, 401, 403, 403, 403, 200),
+    ("post", "users", {"username": "ana", "email": "ana@example.org"}, 401, 403, 403, 403, 201),
+    ("get", "users/<uuid:pk>", None, 401, 404, 200, 404, 200),
+    ("patch", "users/<uuid:pk>", {"username": "m"}, 401, 404, 403, 404, 200),
+    ("get", "users/<uuid:pk>/access", None, 401, 404, 200, 404, 200),
+    ("get", "roles", None, 401, 403, 403, 403, 200),
+    ("post", "roles", {"name": "librarian"}, 401, 403, 403, 403, 201),
+    ("get", "roles/<str:name>", None, 401, 403, 403, 403, 200),
+    ("patch", "roles/<str:name>", {"name": "librarian"}, 401, 403, 403, 403, 200),
+    ("delete", "roles/<str:name>", None, 401, 403, 403, 403, 204),
     ("get", "schema", None, 200, 200, 200, 200, 200),
     ("get", "docs", None, 200, 200, 200, 200, 200),
 ]
@@ -141,7 +157,15 @@ def test_roles(
         ).pk
     if address.startswith("webhooks"):
         thing = _webhook(member, address)
-    path = address.replace("<uuid:pk>", str(thing)).replace("<uuid:message>", str(message))
+    if address.startswith("users"):
+        thing = member.pk
+    if address.startswith("roles"):
+        address = address.replace("<str:name>", "member")
+    path = (
+        address.replace("<str:grant>", "user-0")
+        .replace("<uuid:pk>", str(thing))
+        .replace("<uuid:message>", str(message))
+    )
     path = path.replace("<str:slug>", "echo").replace("<str:name>", "interactive")
     client = APIClient() if role == "nobody" else api(request.getfixturevalue(role))
     response = getattr(client, method)(f"/api/v1/{path}", body)
