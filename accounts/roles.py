@@ -97,8 +97,8 @@ def change_role(
 ) -> list[str]:
     """Gives a role another name, or exactly these permissions; None leaves as it is. Gives the fields that changed.
 
-    Who does it has every permission that is added or taken, and for another name all of the role: people give roles by
-    their names. Raises InvalidRole, RoleTaken, UnknownPermission, MissingRight, LastAdministrator.
+    Who does it has every permission of the role, and those that are added: nobody weakens those who may more, and a
+    name counts too, for people give roles by their names. Raises InvalidRole, RoleTaken, UnknownPermission, MissingRight, LastAdministrator.
     """
     changed: list[str] = []
     with keeping_an_administrator():
@@ -112,7 +112,7 @@ def change_role(
             )
             changed.append("name")
         if permissions is not None and (wanted := set(permissions)) != set(before):
-            check_can_give(by, wanted.symmetric_difference(before))
+            check_can_give(by, wanted.union(before))
             _set_permissions(role, wanted, before, actor)
             changed.append("permissions")
     return changed

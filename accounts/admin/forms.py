@@ -136,7 +136,8 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it no
         had = self.instance.permissions.select_related("content_type") if self.instance.pk else ()
         self.had = set(names_of(had))
         self._missing = set(lacking(self.by, known_permissions()))
-        if "name" in self.fields and self.instance.pk and lacking(self.by, self.had):
+        self.is_stronger = bool(lacking(self.by, self.had))
+        if "name" in self.fields and self.is_stronger:
             self.fields["name"].disabled = True
 
     @property
@@ -187,6 +188,6 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it no
     def _box(self, cell: Cell) -> Box:
         there = len(self.had.intersection(cell.permissions))
         is_whole = there == len(cell.permissions)
-        is_locked = not self.may_change or bool(self._missing.intersection(cell.permissions))
+        is_locked = not self.may_change or self.is_stronger or bool(self._missing.intersection(cell.permissions))
         is_checked = f"right-{cell.name}" in self.data if self.is_bound and not is_locked else is_whole
         return Box(cell, is_checked, is_locked, part=0 if is_whole else there)
