@@ -141,13 +141,16 @@ class Summary:
 
     @property
     def sentence(self) -> str:
-        """What it gives, for people: `Agents: view, use; Tasks: view`."""
+        """What it gives, for people: `Agents: view, use; Tasks: change (partly)`. Empty for nothing."""
         rows = {resource.name: resource for resource in resources()}
+        partly = {name: [f"{Verb(verb).label} ({_('partly')})" for verb in self.partial[name]] for name in self.partial}
+        whole = {name: [str(Verb(verb).label) for verb in self.whole[name]] for name in self.whole}
         said = [
-            f"{rows[name].label}: {', '.join(str(Verb(verb).label) for verb in verbs)}"
-            for name, verbs in self.whole.items()
+            f"{row.label}: {', '.join(whole.get(name, []) + partly.get(name, []))}"
+            for name, row in rows.items()
+            if name in whole or name in partly
         ]
-        return "; ".join(said)
+        return "; ".join([*said, *self.other])
 
 
 def summarise(permissions: Iterable[str]) -> Summary:

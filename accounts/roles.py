@@ -98,7 +98,8 @@ def change_role(
     """Gives a role another name, or exactly these permissions; None leaves as it is. Gives the fields that changed.
 
     Who does it has every permission of the role, and those that are added: nobody weakens those who may more, and a
-    name counts too, for people give roles by their names. Raises InvalidRole, RoleTaken, UnknownPermission, MissingRight, LastAdministrator.
+    name counts too, for people give roles by their names.
+    Raises InvalidRole, RoleTaken, UnknownPermission, MissingRight, LastAdministrator.
     """
     changed: list[str] = []
     with keeping_an_administrator():

@@ -112,5 +112,5 @@ def test_permissions_are_summed_up_as_whole_cells_parts_and_the_rest() -> None:
     assert summary.whole == {"agents": ["view"]}
     assert summary.partial == {"users": ["change"]}
     assert summary.other == ["sessions.view_session"]
-    assert summary.sentence == "Agents: view"
+    assert summary.sentence == "Agents: view; Users: change (partly); sessions.view_session"
     assert [verb.value for verb in Verb] == ["view", "use", "change", "approve", "administer"]
