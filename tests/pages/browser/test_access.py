@@ -74,6 +74,7 @@ def test_why_somebody_may_something_is_read_on_every_screen(people: None, visit:
     visitor = _administrator(visit)
     visitor.go(f"/admin/accounts/user/{operator.pk}/change/")
     _picture(visitor, "user")
+    assert [fault for fault in visitor.faults() if "wider" in fault] == []
     visitor.page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
     visitor.page.get_by_role("link", name="What may this person do, and why?").first.click()
     assert visitor.sees("role “operator”")
