@@ -8,12 +8,13 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         # `schema` registers itself with drf-spectacular, `receivers` with allauth's signals.
-        from accounts import audit, own_resources, portable, problems, pruning, receivers, schema  # noqa: F401
+        from accounts import audit, keys, own_resources, portable, problems, pruning, receivers, rights, schema  # noqa: F401
 
         pruning.register_rules()
         portable.register_kinds()
         own_resources.register()
         problems.register()
+        rights.when_rights_change(keys.forget)
 
         audit.register_verb("api_key.issue", _("issued an API key"))
         audit.register_verb("api_key.revoke", _("revoked an API key"))

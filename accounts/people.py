@@ -12,12 +12,12 @@ from django.db.models import ProtectedError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from accounts import audit, keys
+from accounts import audit
 from accounts.audit import Actor
 from accounts.exceptions import AccountInUse, InvalidPerson
 from accounts.guard import keeping_an_administrator
 from accounts.models import PeopleManager, User
-from accounts.rights import check_may_manage
+from accounts.rights import check_may_manage, rights_changed
 from accounts.roles import set_roles
 from accounts.services import forget_mail
 
@@ -77,7 +77,7 @@ def change_person(
         audit.record(verb="user.change", actor=actor, subject=user, changes=changes)
         if "email" in changed:
             forget_mail(user=user)
-    keys.forget()
+        rights_changed()
     return changed
 
 
@@ -90,7 +90,7 @@ def delete_person(*, user: User, by: User | None, actor: Actor) -> None:
             user.delete()
         except ProtectedError as error:
             raise AccountInUse from error
-    keys.forget()
+        rights_changed()
 
 
 def invite(*, user: User, request: HttpRequest) -> None:

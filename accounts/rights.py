@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.contrib.auth.models import Permission
+from django.db import transaction
 from django.db.models import Q
 
 from accounts.exceptions import MissingRight, StrongerAccount
 from accounts.models import User
+
+_listeners: list[Callable[[], None]] = []
+
+
+def when_rights_change(forget: Callable[[], None]) -> None:
+    """Has this called once somebody's rights have changed, in this process: by rooms that remember them for a while."""
+    _listeners.append(forget)
+
+
+def rights_changed() -> None:
+    """Tells those who asked, after the commit."""
+    for forget in _listeners:
+        transaction.on_commit(forget)
 
 
 def names_of(permissions: Iterable[Permission]) -> list[str]:

@@ -15,7 +15,7 @@ from accounts.exceptions import InvalidRole, RoleTaken, UnknownPermission, Unkno
 from accounts.guard import keeping_an_administrator
 from accounts.models import Role, User
 from accounts.resources import Verb, cells, permissions_of
-from accounts.rights import check_can_give, check_may_manage, names_of
+from accounts.rights import check_can_give, check_may_manage, names_of, rights_changed
 
 ADMINISTRATOR, OPERATOR, DEVELOPER, MEMBER, AUDITOR = "administrator", "operator", "developer", "member", "auditor"
 EVERYTHING = "*"
@@ -127,6 +127,7 @@ def delete_role(*, role: Group, by: User | None, actor: Actor) -> None:
         changes = {"permissions": {"before": had}, "members": {"before": role.user_set.count()}}
         audit.record(verb="role.delete", actor=actor, subject=role, changes=changes)
         role.delete()
+        rights_changed()
 
 
 def set_roles(*, user: User, roles: Iterable[Group], by: User | None, actor: Actor) -> bool:
@@ -146,6 +147,7 @@ def set_roles(*, user: User, roles: Iterable[Group], by: User | None, actor: Act
         user.groups.set(wanted)
         changes = {"roles": {"before": _names(had), "after": _names(wanted)}}
         audit.record(verb="user.roles", actor=actor, subject=user, changes=changes)
+        rights_changed()
     return True
 
 
@@ -191,6 +193,7 @@ def _set_permissions(role: Group, wanted: Iterable[str], before: list[str], acto
     role.permissions.set(after)
     changes = {"permissions": {"before": before, "after": names_of(after)}}
     audit.record(verb="role.change", actor=actor, subject=role, changes=changes)
+    rights_changed()
 
 
 def _named(role: Named, name: str) -> Named:

@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
-from accounts import audit, keys
+from accounts import audit
 from accounts.admin.forms import PersonForm
 from accounts.audit import Actor
 from accounts.exceptions import AccountError
@@ -28,6 +28,7 @@ from accounts.models import User
 from accounts.people import delete_person
 from accounts.permissions import may_manage
 from accounts.reasons import access_of
+from accounts.rights import rights_changed
 from accounts.roles import set_roles
 from accounts.services import forget_mail
 from foundation.admin import page
@@ -150,7 +151,7 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # u
         if fields or not change:
             verb = f"user.{'change' if change else 'create'}"
             audit.record(verb=verb, actor=Actor.of(request), subject=obj, changes={"fields": fields})
-        keys.forget()
+        rights_changed()
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
         """Roles through their service, which knows who may give what."""

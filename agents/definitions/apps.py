@@ -9,13 +9,15 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
-        from agents.definitions import portable, resources, sharing
+        from accounts.rights import when_rights_change
+        from agents.definitions import cache, portable, resources, sharing
         from agents.definitions.health import agents_are_there
         from telemetry import health
 
         portable.register_kinds()
         resources.register()
         sharing.register()
+        when_rights_change(cache.forget)
 
         health.register("agents", agents_are_there)
 

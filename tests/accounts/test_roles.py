@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -35,7 +36,9 @@ from accounts.roles import (
     sync_role,
 )
 from accounts.sharing import share
+from agents.definitions.exceptions import UnknownAgent
 from agents.definitions.models import Agent
+from agents.definitions.services import get_usable_agent
 from tests.api.conftest import agent as agent
 
 pytestmark = pytest.mark.django_db
@@ -218,3 +221,14 @@ def test_a_role_of_the_same_name_does_not_bring_back_what_was_shared_with_the_ol
     assert GroupObjectPermission.objects.count() == 0
     outsider.groups.add(create_role(name="guests", permissions=(), by=None, actor=SYSTEM))
     assert Agent.objects.usable_by(outsider).count() == 0
+
+
+def test_a_right_that_is_taken_is_not_remembered_by_this_process(
+    agent: Agent, member: User, settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    settings.AGENT_CACHE_SECONDS = 60
+    get_usable_agent(slug="echo", user=member)
+    with django_capture_on_commit_callbacks(execute=True):
+        set_roles(user=member, roles=[], by=None, actor=SYSTEM)
+    with pytest.raises(UnknownAgent):
+        get_usable_agent(slug="echo", user=User.objects.get(pk=member.pk))

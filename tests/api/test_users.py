@@ -195,9 +195,11 @@ def test_name_mail_and_roles_are_changed_together_or_not_at_all(api: Api, manage
     assert User.objects.get(pk=admin.pk).username == "admin"
 
 
-def test_who_is_deactivated_is_refused_on_the_next_request_by_every_door(api: Api, admin: User, member: User) -> None:
+def test_who_is_deactivated_is_refused_on_the_next_request_by_every_door(
+    api: Api, admin: User, member: User, django_capture_on_commit_callbacks: Any
+) -> None:
     key = issue_api_key(owner=member, name="laptop", actor=SYSTEM).key
-    doors = [
+    doors: list[dict[str, Any]] = [
         {"HTTP_AUTHORIZATION": f"Bearer {key}"},
         {"HTTP_X_API_KEY": key},
         {"HTTP_AUTHORIZATION": f"Bearer {AccessToken.for_user(member)}"},
@@ -206,7 +208,8 @@ def test_who_is_deactivated_is_refused_on_the_next_request_by_every_door(api: Ap
     page.force_login(member)
     assert [APIClient().get("/api/v1/me", **door).status_code for door in doors[:2]] == [200, 200]
     assert page.get("/tasks/").status_code == 200
-    assert api(admin).patch(f"{USERS}/{member.pk}", {"is_active": False}).status_code == 200
+    with django_capture_on_commit_callbacks(execute=True):
+        assert api(admin).patch(f"{USERS}/{member.pk}", {"is_active": False}).status_code == 200
     assert [APIClient().get("/api/v1/me", **door).status_code for door in doors] == [401, 401, 401]
     assert page.get("/tasks/").status_code == 302
     keys.forget()
