@@ -12,20 +12,27 @@ class AccountsConfig(AppConfig):
             audit,
             denials,
             holdings,
+            keys,
+            own_resources,
             personal_data,
             portable,
+            problems,
             pruning,
             receivers,
+            rights,
             schema,
         )
-        from foundation import problems
+        from foundation import problems as registry
 
-        problems.on_denied(denials.note_denied)
+        registry.on_denied(denials.note_denied)
         too_soon = personal_data.ExportTooSoon
-        problems.register(too_soon, status=429, code="too-soon", retry_after=too_soon.wait)
+        registry.register(too_soon, status=429, code="too-soon", retry_after=too_soon.wait)
         holdings.register_holdings()
         pruning.register_rules()
         portable.register_kinds()
+        own_resources.register()
+        problems.register()
+        rights.when_rights_change(keys.forget)
 
         audit.register_verb("api_key.issue", _("issued an API key"))
         audit.register_verb("api_key.revoke", _("revoked an API key"))
@@ -60,3 +67,6 @@ class AccountsConfig(AppConfig):
         audit.register_verb("privacy.export", _("exported the data of a person"))
         audit.register_verb("access.denied", _("was refused"))
         audit.register_verb("audit.export", _("exported audit events"))
+        audit.register_verb("user.roles", _("changed the roles of a user"))
+        audit.register_verb("grant.give", _("shared something"))
+        audit.register_verb("grant.take", _("stopped sharing something"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
+
+from django.utils.translation import gettext as _
 
 
 class AccountError(Exception):
@@ -86,3 +88,80 @@ class InvalidServiceAccount(AccountError):
 
 class SessionOver(AccountError):
     """The session has ended, or its owner cannot sign in any more."""
+
+
+class LastAdministrator(AccountError):
+    """Somebody has to be able to give rights: this would leave no administrator."""
+
+
+class MissingRight(AccountError):
+    """Nobody can give, or take from others, a right that they do not have themselves."""
+
+    @classmethod
+    def of(cls, permission: str) -> Self:
+        """Naming it."""
+        return cls(
+            _("You cannot give or take “%(permission)s”: you do not have it yourself.") % {"permission": permission}
+        )
+
+
+class StrongerAccount(AccountError):
+    """This account has rights that you do not have, so it is not yours to manage."""
+
+
+class UnknownCell(AccountError):
+    """There is no such right."""
+
+    @classmethod
+    def of(cls, resource: str, verb: str) -> Self:
+        """Naming it."""
+        return cls(_("There is no right “%(cell)s”.") % {"cell": f"{resource}:{verb}"})
+
+
+class InvalidRole(AccountError):
+    """A role has a name of 1 to 150 characters, without a slash."""
+
+
+class RoleTaken(AccountError):
+    """There is a role of this name already."""
+
+
+class UnknownRole(AccountError):
+    """There is no such role."""
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Naming it."""
+        return cls(_("There is no role “%(name)s”.") % {"name": name})
+
+
+class UnknownPermission(AccountError):
+    """There is no such permission."""
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Naming it."""
+        return cls(_("There is no permission “%(name)s”.") % {"name": name})
+
+
+class InvalidPerson(AccountError):
+    """These data make no account.
+
+    `errors` maps the names of fields to sentences, in the shape of a form's or a serializer's errors.
+    """
+
+    def __init__(self, errors: Mapping[str, list[str]]) -> None:
+        self.errors = dict(errors)
+        super().__init__(" ".join(sentence for sentences in self.errors.values() for sentence in sentences))
+
+
+class AccountInUse(AccountError):
+    """There are tasks of this account: deactivate it, or erase the person."""
+
+
+class UnknownReceiver(AccountError):
+    """There is no such person or role that this could be shared with."""
+
+
+class NotYoursToShare(AccountError):
+    """You may use this, not share it like that."""

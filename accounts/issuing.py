@@ -20,8 +20,8 @@ from accounts.limits import save_quota, save_rate_limit
 from accounts.models import ApiKey, Quota, RateLimit, User
 from accounts.narrowing import check_agents
 from accounts.networks import are_within, check_networks
-from accounts.permissions import may_manage
 from accounts.rates import parse_rate
+from accounts.rights import may_manage
 from accounts.scopes import check_scopes
 
 ADD = "accounts.add_apikey"

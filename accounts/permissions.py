@@ -1,16 +1,14 @@
-"""What a credential lets its holder do, beyond what the holder may; and who may manage whom."""
+"""What a credential lets its holder do, beyond what the holder may."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.contrib.auth.models import Group, Permission
-from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey
 
 if TYPE_CHECKING:
     # rest_framework.views imports this module, by name, while it is being imported itself.
@@ -47,25 +45,3 @@ class WithinAgents(BasePermission):
         """Whether the view is made for it."""
         credential = request.auth
         return not isinstance(credential, ApiKey) or not credential.agents or getattr(view, "holds_narrowing", False)
-
-
-def may_manage(actor: User, target: User) -> bool:
-    """Whether the rights of the target are all among the actor's; superusers manage everybody."""
-    if actor.is_superuser:
-        return True
-    return not target.is_superuser and _rights_of(target) <= actor.get_all_permissions()
-
-
-def _rights_of(user: User) -> set[str]:
-    """Also of somebody who is not active: they may be so again."""
-    found = Permission.objects.filter(Q(user=user) | Q(group__user=user)).order_by()
-    pairs = found.values_list("content_type__app_label", "codename")
-    return {f"{label}.{codename}" for label, codename in pairs}
-
-
-def may_give(actor: User, role: Group) -> bool:
-    """Whether the rights of a role are all among the actor's; superusers give every role."""
-    if actor.is_superuser:
-        return True
-    rights = {f"{each.content_type.app_label}.{each.codename}" for each in role.permissions.all()}
-    return rights <= actor.get_all_permissions()

@@ -15,7 +15,6 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 
 from accounts import audit
 from accounts.models import AuditEvent, User
@@ -74,7 +73,7 @@ class AuditView(AsyncGenericAPIView):
 
     queryset = AuditEvent.objects.none()
     serializer_class = AuditEventSerializer
-    permission_classes = (*api_settings.DEFAULT_PERMISSION_CLASSES, MayReadAudit)
+    permission_classes = (*AsyncGenericAPIView.permission_classes, MayReadAudit)
     required_scope = "audit:read"
     filterset_class = AuditFilter
     search_fields: ClassVar[list[str]] = []

@@ -10,12 +10,13 @@ from accounts.exceptions import UnknownScope
 
 SCOPES = {
     "agents:read": _("see agents"),
+    "agents:write": _("share agents"),
     "tasks:read": _("see tasks and their events"),
     "tasks:write": _("submit, cancel and retry tasks"),
     "schedules:read": _("see schedules and what came of them"),
     "schedules:write": _("make, change, pause and run schedules"),
     "conversations:read": _("read conversations"),
-    "conversations:write": _("begin and continue conversations"),
+    "conversations:write": _("begin, continue and share conversations"),
     "approvals:read": _("see what agents want to do"),
     "approvals:write": _("approve, change and refuse what agents want to do"),
     "webhooks:read": _("see webhook endpoints and deliveries"),
@@ -27,6 +28,10 @@ SCOPES = {
     "keys:write": _("make, rotate and revoke API keys"),
     "audit:read": _("read and export the audit log"),
     "me:export": _("download all data of one's own"),
+    "users:read": _("see accounts, and why they may what they may"),
+    "users:write": _("make, change and deactivate accounts, and give roles"),
+    "roles:read": _("see roles"),
+    "roles:write": _("make, change and delete roles"),
 }
 
 

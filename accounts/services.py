@@ -1,13 +1,12 @@
-"""Roles, first people, and what people change about themselves. Keys are in `issuing`."""
+"""First people, and what people change about themselves. Keys are in `issuing`, roles in `roles`."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from django.contrib.auth.models import Permission
 from django.db import IntegrityError, transaction
 
 from accounts import audit
@@ -15,84 +14,23 @@ from accounts.audit import SYSTEM, Actor
 from accounts.exceptions import MailTaken
 from accounts.issuing import IssuedKey, authenticate_key, issue_api_key, revoke_api_key, rotate_api_key
 from accounts.models import Role, User
+from accounts.roles import ADMINISTRATOR, ensure_roles
 
 __all__ = [
-    "ADMINISTRATOR", "ADMINISTRATOR_PERMISSIONS", "ADMIN_NAME", "MEMBER", "OPERATOR", "OPERATOR_PERMISSIONS", "ROLES",
-    "IssuedKey", "authenticate_key", "change_profile", "ensure_admin", "ensure_roles", "forget_mail", "issue_api_key",
-    "reset_second_factor", "revoke_api_key", "rotate_api_key",
-]  # fmt: skip
+    "ADMIN_NAME",
+    "IssuedKey",
+    "authenticate_key",
+    "change_profile",
+    "ensure_admin",
+    "ensure_roles",
+    "forget_mail",
+    "issue_api_key",
+    "reset_second_factor",
+    "revoke_api_key",
+    "rotate_api_key",
+]
 
 ADMIN_NAME = "admin"
-
-ADMINISTRATOR, OPERATOR, MEMBER = "administrator", "operator", "member"
-
-# Rooms above are named by string: this one does not know them. A star stands for every model of the room.
-OPERATOR_PERMISSIONS = (
-    "agents_definitions.use_agent",
-    "agents_tasks.operate_task",
-    "agents_schedules.operate_schedule",
-    "agents_definitions.view_*",
-    "agents_tasks.view_*",
-    "agents_tasks.add_queue",
-    "agents_tasks.change_queue",
-    "agents_tasks.delete_queue",
-    "agents_tasks.add_concurrencylimit",
-    "agents_tasks.change_concurrencylimit",
-    "agents_tasks.delete_concurrencylimit",
-    "agents_schedules.view_*",
-    "agents_webhooks.view_*",
-    "agents_webhooks.replay_delivery",
-    "agents_memory.view_*",
-    "agents_tools.view_*",
-    "agents_tools.decide_approval",
-    "agents_gateway.view_*",
-    "agents_worker.view_*",
-    "telemetry.view_*",
-    "django_celery_results.view_taskresult",
-)
-ADMINISTRATOR_PERMISSIONS = (
-    *OPERATOR_PERMISSIONS,
-    "agents_definitions.add_agent",
-    "agents_definitions.change_agent",
-    "agents_schedules.add_schedule",
-    "agents_schedules.change_schedule",
-    "agents_schedules.delete_schedule",
-    "accounts.view_*",
-    "accounts.add_user",
-    "accounts.change_user",
-    "accounts.add_role",
-    "accounts.change_role",
-    "accounts.add_apikey",
-    "accounts.change_apikey",
-    "accounts.change_apisession",
-)
-ROLES = {
-    ADMINISTRATOR: ADMINISTRATOR_PERMISSIONS,
-    OPERATOR: OPERATOR_PERMISSIONS,
-    MEMBER: ("agents_definitions.use_agent",),
-}
-
-
-@transaction.atomic
-def ensure_roles() -> None:
-    """Makes the roles that ship, when missing, with their permissions. What people changed in them stays."""
-    for name, wanted in ROLES.items():
-        role, is_new = Role.objects.get_or_create(name=name)
-        if is_new:
-            role.permissions.set(_permissions(wanted))
-
-
-def _permissions(names: Iterable[str]) -> list[Permission]:
-    found: list[Permission] = []
-    for name in names:
-        label, _, codename = name.partition(".")
-        of_room = Permission.objects.filter(content_type__app_label=label)
-        found += (
-            of_room.filter(codename__startswith=codename[:-1])
-            if codename.endswith("*")
-            else of_room.filter(codename=codename)
-        )
-    return found
 
 
 @transaction.atomic

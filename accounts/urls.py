@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from accounts.access_views import RoleDetail, RoleList, UserAccess, UserDetail, UserList
 from accounts.key_views import ApiKeyDetail, ApiKeyList, ApiKeyRotation
 from accounts.limit_views import QuotaDetail, QuotaList, RateLimitDetail, RateLimitList
 from accounts.privacy_views import MyExport
@@ -23,4 +24,9 @@ urlpatterns = [
     path("me/export", MyExport.as_view(), name="me-export"),
     path("audit", AuditList.as_view(), name="audit"),
     path("audit/export", AuditExport.as_view(), name="audit-export"),
+    path("users", UserList.as_view(), name="users"),
+    path("users/<uuid:pk>", UserDetail.as_view(), name="user"),
+    path("users/<uuid:pk>/access", UserAccess.as_view(), name="user-access"),
+    path("roles", RoleList.as_view(), name="roles"),
+    path("roles/<str:name>", RoleDetail.as_view(), name="role"),
 ]

@@ -1,5 +1,5 @@
-"""People, roles, keys, sessions and the audit log."""
+"""People, roles, keys, sessions, limits and the audit log."""
 
-from accounts.admin import keys, people, service_accounts, sessions
+from accounts.admin import keys, limits, people, record, roles, service_accounts, sessions, tokens
 
-__all__ = ["keys", "people", "service_accounts", "sessions"]
+__all__ = ["keys", "limits", "people", "record", "roles", "service_accounts", "sessions", "tokens"]

@@ -27,8 +27,8 @@ from accounts.issuing import IssuedKey, check_may_issue, issue_api_key, revoke_a
 from accounts.models import ApiKey, User
 from accounts.narrowing import check_agents, choices_for
 from accounts.networks import check_networks
-from accounts.permissions import may_manage
 from accounts.rates import validate_rate
+from accounts.rights import may_manage
 from accounts.scopes import SCOPES
 from foundation.admin import BaseAdmin, confirmation, is_confirmed, page
 

@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.audit import Actor
 from accounts.models import ServiceAccount, User
-from accounts.permissions import may_give, may_manage
+from accounts.rights import may_give, may_manage
 from accounts.service_accounts import change_service_account, make_service_account
 from foundation.admin import BaseAdmin
 

@@ -4,6 +4,7 @@ from accounts.models.credentials import ApiKey, ApiSession
 from accounts.models.limits import NOBODY, Quota, QuotaPeriod, RateLimit, Reservation
 from accounts.models.people import PeopleManager, Role, ServiceAccount, User
 from accounts.models.record import AuditEvent, AuditSeal
+from accounts.models.sharing import Shared
 
 __all__ = [
     "NOBODY",
@@ -18,5 +19,6 @@ __all__ = [
     "Reservation",
     "Role",
     "ServiceAccount",
+    "Shared",
     "User",
 ]

@@ -23,6 +23,18 @@ class PeopleManager(UserManager["User"]):
         """Also called by every form with a user's mail, through `AbstractUser.clean`."""
         return (email or "").strip().lower()
 
+    def visible_to(self, user: User) -> models.QuerySet[User]:
+        """Everybody for whoever may view users, else oneself."""
+        return self.all() if user.has_perm("accounts.view_user") else self.filter(pk=user.pk)
+
+    def administrators(self) -> models.QuerySet[User]:
+        """People who can sign in and give rights: superusers, and who may change both users and roles."""
+        found = self.filter(is_active=True, is_service=False)
+        for permission in ("accounts.change_user", "accounts.change_role"):
+            holders = self.with_perm(permission, is_active=True, backend="django.contrib.auth.backends.ModelBackend")
+            found = found.filter(pk__in=holders.values("pk"))
+        return found
+
 
 class ServiceAccountManager(PeopleManager):
     """Service accounts alone."""
@@ -59,6 +71,7 @@ class User(GuardianUserMixin, AbstractUser):
     class Meta(AbstractUser.Meta):
         verbose_name = _("user")  # type: ignore[assignment]  # the stubs know only plain text here
         verbose_name_plural = _("users")  # type: ignore[assignment]
+        permissions: ClassVar = [("administer_user", _("Can export and erase people"))]
         constraints: ClassVar = [
             # People sign in, and get back in, by their mail address.
             models.UniqueConstraint(

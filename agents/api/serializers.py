@@ -15,13 +15,13 @@ from agents.tasks.serializers import (
     AnyField,
     ObjectField,
     ReviewSerializer,
-    StrictSerializer,
     SubmissionSerializer,
     TaskOptionsSerializer,
     TaskSerializer,
 )
 from agents.tasks.submitting import MOST_AT_ONCE
 from agents.tools.reviews import DONE, RETRY
+from foundation.serializers import StrictSerializer
 
 
 class TaskWithConversationSerializer(TaskSerializer):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from accounts.audit import Actor
+from accounts.models import User
+from accounts.sharing import granted_ids
+from accounts.sharing_admin import SharedAdmin
 from agents.definitions.forms import CONFIGURATION, AgentForm
 from agents.definitions.models import Agent, AgentVersion
+from agents.definitions.permissions import CHANGE_AGENT, may_change
 from agents.definitions.services import create_agent, publish_version, update_agent
-from foundation.admin import BaseAdmin, ReadOnlyAdmin
+from foundation.admin import ReadOnlyAdmin
 
 DESCRIPTION = ("name", "description", "queue")
 
@@ -42,8 +47,10 @@ class VersionInline(TabularInline):  # type: ignore[misc]  # unfold has no types
 
 
 @admin.register(Agent)
-class AgentAdmin(BaseAdmin):
-    """Saving publishes a version when the configuration has changed."""
+class AgentAdmin(SharedAdmin):
+    """Saving publishes a version when the configuration has changed. Whoever may view or change only agents that were
+    shared with them sees those.
+    """
 
     form = AgentForm
     inlines = (VersionInline,)
@@ -52,6 +59,31 @@ class AgentAdmin(BaseAdmin):
     list_select_related = ("current_version",)
     search_fields = ("slug", "name", "description")
     ordering = ("slug",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
+        """All, or those that were shared with this person to be changed."""
+        rows: QuerySet[Agent] = super().get_queryset(request)
+        if super().has_view_permission(request):
+            return rows
+        return rows.filter(pk__in=_shared_ids(request))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """In the index for whoever sees any."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """By the right to agents, or to this one. Unfold asks with an id: then the row itself is asked for later."""
+        return bool(super().has_view_permission(request, obj)) or self._may_change(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """The same."""
+        return bool(super().has_change_permission(request, obj)) or self._may_change(request, obj)
+
+    @staticmethod
+    def _may_change(request: HttpRequest, agent: Any) -> bool:
+        if not isinstance(request.user, User):
+            return False
+        return may_change(request.user, agent) if isinstance(agent, Agent) else bool(_shared_ids(request))
 
     @display(description=gettext_lazy("model"))
     def model(self, agent: Agent) -> str:
@@ -103,3 +135,7 @@ class AgentVersionAdmin(ReadOnlyAdmin):
     list_select_related = ("agent",)
     search_fields = ("=agent__slug",)
     ordering = ("-created_at",)
+
+
+def _shared_ids(request: HttpRequest) -> list[uuid.UUID]:
+    return granted_ids(request.user, CHANGE_AGENT) if isinstance(request.user, User) else []

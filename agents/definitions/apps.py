@@ -9,7 +9,8 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit, limits_portable, narrowing, subjects
-        from agents.definitions import portable
+        from accounts.rights import when_rights_change
+        from agents.definitions import cache, portable, resources, sharing
         from agents.definitions.health import agents_are_there
         from agents.definitions.narrowing import list_agents
         from agents.definitions.subjects import AgentSubjects
@@ -20,6 +21,9 @@ class AgentsConfig(AppConfig):
         subjects.register_agents(AgentSubjects())
         # After agents, in whose limits a file names them.
         limits_portable.register_kinds()
+        resources.register()
+        sharing.register()
+        when_rights_change(cache.forget)
 
         health.register("agents", agents_are_there)
 

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Shared
 from agents.definitions.data import Configuration
 from agents.definitions.exceptions import VersionIsImmutable
 from agents.definitions.querysets import AgentQuerySet
@@ -17,7 +18,7 @@ from foundation.models import BaseModel
 validate_slug = RegexValidator(r"^[a-z][a-z0-9-]{0,62}$", _("Lower-case letters, digits and hyphens, a letter first."))
 
 
-class Agent(BaseModel):
+class Agent(Shared, BaseModel):
     """A named agent. What it does is said by its current version."""
 
     class Source(models.TextChoices):

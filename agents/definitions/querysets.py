@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from guardian.shortcuts import get_objects_for_user
+
+from accounts.sharing import granted_ids
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -24,5 +25,4 @@ class AgentQuerySet(models.QuerySet["Agent"]):
         usable = self.usable() if user.narrowed_to is None else self.usable().filter(slug__in=user.narrowed_to)
         if user.has_perm(USE_AGENT):
             return usable
-        granted = get_objects_for_user(user, USE_AGENT, self.model.objects, accept_global_perms=False)
-        return usable.filter(pk__in=granted.values("pk"))
+        return usable.filter(pk__in=granted_ids(user, USE_AGENT))

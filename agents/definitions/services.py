@@ -18,7 +18,7 @@ from agents.definitions import cache, registry, validators
 from agents.definitions.data import Configuration, ConfigurationFields, VersionData
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.definitions.models import Agent, AgentVersion
-from agents.definitions.querysets import USE_AGENT
+from agents.definitions.permissions import may_use
 from agents.definitions.synchronisation import sync_agents
 from agents.definitions.versions import digest_of, publish
 
@@ -125,7 +125,7 @@ def get_usable_agent(*, slug: str, user: User) -> Agent:
     """
     check_reached(slug=slug, user=user)
     agent = cache.agents.get(slug, lambda: _find_usable(slug))
-    if agent is None or not cache.rights.get((user.pk, slug), lambda: _may_use(user, agent)):
+    if agent is None or not cache.rights.get((user.pk, slug), lambda: may_use(user, agent)):
         raise _unknown(slug)
     return agent
 
@@ -172,10 +172,6 @@ def installed_digest(slug: str) -> str | None:
 
 def _find_usable(slug: str) -> Agent | None:
     return Agent.objects.usable().select_related("current_version").filter(slug=slug).first()
-
-
-def _may_use(user: User, agent: Agent) -> bool:
-    return user.has_perm(USE_AGENT) or user.has_perm(USE_AGENT, agent)
 
 
 def _with_changes(configuration: Configuration, changes: ConfigurationFields) -> Configuration:

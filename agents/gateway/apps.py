@@ -9,6 +9,7 @@ class GatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from agents.definitions.validators import register_model_validator
+        from agents.gateway import resources
         from agents.gateway.exceptions import GatewayError
         from agents.gateway.privacy import register_holdings
         from agents.gateway.providers import validate_model_name
@@ -16,5 +17,6 @@ class GatewayConfig(AppConfig):
 
         register_rules()
         register_holdings()
+        resources.register()
 
         register_model_validator(validate_model_name, raises=GatewayError)

@@ -7,6 +7,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
+from accounts.sharing_admin import SharedAdmin
 from agents.memory.models import Conversation, Message
 from foundation.admin import ReadOnlyAdmin
 
@@ -32,8 +33,8 @@ class MessageInline(TabularInline):  # type: ignore[misc]  # unfold has no types
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReadOnlyAdmin):
-    """Read-only."""
+class ConversationAdmin(SharedAdmin, ReadOnlyAdmin):
+    """Read-only; with whom it is shared is its owner's to say."""
 
     inlines = (MessageInline,)
     list_display = ("title", "owner", "agent", "created_at", "updated_at")

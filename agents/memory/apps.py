@@ -8,6 +8,7 @@ class MemoryConfig(AppConfig):
     verbose_name = _("Conversations")
 
     def ready(self) -> None:
+        from agents.memory import resources, sharing
         from agents.memory.privacy import register_holdings
         from agents.memory.pruning import register_rules
         from agents.memory.services import belongs_to_conversation, store_reply
@@ -15,5 +16,7 @@ class MemoryConfig(AppConfig):
 
         register_rules()
         register_holdings()
+        resources.register()
+        sharing.register()
 
         hooks.on_finished(store_reply, wants=belongs_to_conversation)

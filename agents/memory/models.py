@@ -8,13 +8,14 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Shared
 from agents.definitions.models import Agent
 from agents.memory.querysets import ConversationQuerySet, MessageQuerySet
 from agents.tasks.models import Task
 from foundation.models import BaseModel
 
 
-class Conversation(BaseModel):
+class Conversation(Shared, BaseModel):
     """The memory of one dialogue between a person and an agent."""
 
     owner = models.ForeignKey(

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from accounts.sharing import granted_ids
 from agents.definitions.narrowing import narrowed
 
 if TYPE_CHECKING:
@@ -13,13 +14,24 @@ if TYPE_CHECKING:
     from agents.memory.models import Conversation, Message
 
 
+VIEW_CONVERSATION = "agents_memory.view_conversation"
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def visible_to(self, user: User) -> Self:
-        """A person's own conversations; everyone's for whoever may view conversations. Within what their key is
-        narrowed to.
+        """A person's own conversations and those shared with them; everyone's for whoever may view conversations.
+        Within what their key is narrowed to.
         """
-        own = self if user.has_perm("agents_memory.view_conversation") else self.filter(owner=user)
-        return narrowed(own, user)
+        if user.has_perm(VIEW_CONVERSATION):
+            return narrowed(self, user)
+        shared = granted_ids(user, VIEW_CONVERSATION)
+        # Without any, the index of one's own gives the list in its order.
+        seen = self.filter(Q(owner=user) | Q(pk__in=shared)) if shared else self.filter(owner=user)
+        return narrowed(seen, user)
+
+    def shared_with(self, user: User) -> Self:
+        """Those of others that somebody has shared with this person, or with a role of theirs."""
+        return narrowed(self.filter(pk__in=granted_ids(user, VIEW_CONVERSATION)).exclude(owner=user), user)
 
     def matching(self, text: str) -> Self:
         """Conversations whose title or one of whose messages has this text, in capitals or not."""

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from agents.memory.models import Conversation, Message
-from agents.tasks.serializers import StrictSerializer
+from foundation.serializers import StrictSerializer
 
 
 class MessageSerializer(serializers.ModelSerializer[Message]):

@@ -9,11 +9,12 @@ class SchedulesConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
-        from agents.schedules import portable, privacy, pruning
+        from agents.schedules import portable, privacy, pruning, resources
 
         pruning.register_rules()
         privacy.register_holdings()
         portable.register_kinds()
+        resources.register()
 
         audit.register_verb("schedule.create", _("made a schedule"))
         audit.register_verb("schedule.update", _("changed a schedule"))

@@ -11,7 +11,8 @@ from rest_framework import serializers
 from agents.schedules.models import LEAST_SECONDS, MOST_SECONDS, Schedule, ScheduledRun
 from agents.schedules.services import next_runs
 from agents.tasks.models import Priority
-from agents.tasks.serializers import MOST_METADATA_BYTES, InputField, ObjectField, StrictSerializer
+from agents.tasks.serializers import MOST_METADATA_BYTES, InputField, ObjectField
+from foundation.serializers import StrictSerializer
 
 PRIORITIES = [priority.name.lower() for priority in Priority]
 SHOWN = 5

@@ -18,6 +18,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from unfold.decorators import display
 
 from accounts.audit import Actor
+from accounts.models import User
 from agents.tasks import queues, services, slots
 from agents.tasks.exceptions import TaskError
 from agents.tasks.forms import RetryForm
@@ -175,7 +176,8 @@ class TaskAdmin(ReadOnlyAdmin):
             title=_("Task"), task=task, colour=COLOURS[Status(task.status)], duration=duration_of(task),
             input=shown(task.input), result=None if task.result is None else shown(task.result),
             metadata=shown(task.metadata) if task.metadata else "", lines=lines, has_more=has_more,
-            attempts=attempts, celery_results=[*results], panels=panels_of(task), ties=ties_of(task),
+            attempts=attempts, celery_results=[*results], panels=panels_of(task),
+            ties=ties_of(task, cast("User", request.user)),
             can_cancel=may and task.status not in TERMINAL,
             can_retry=may and task.status in (Status.FAILED, Status.CANCELLED),
         )  # fmt: skip

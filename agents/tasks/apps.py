@@ -9,11 +9,12 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
-        from agents.tasks import portable, privacy, pruning
+        from agents.tasks import portable, privacy, pruning, resources
 
         pruning.register_rules()
         privacy.register_holdings()
         portable.register_kinds()
+        resources.register()
 
         audit.register_verb("task.cancel", _("cancelled a task"))
         audit.register_verb("task.retry", _("retried a task"))

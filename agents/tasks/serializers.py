@@ -13,6 +13,7 @@ from rest_framework import serializers
 from agents.definitions.policy import LONGEST_WAIT_SECONDS, IfBusy
 from agents.tasks.models import IfDependencyFails, Priority, Status, Task, WaitingFor
 from agents.tasks.submitting import MOST_DEPENDENCIES
+from foundation.serializers import StrictSerializer
 
 MOST_METADATA_BYTES = 16_384
 LONGEST_SERIAL_KEY = 120
@@ -51,18 +52,6 @@ def in_json(moment: datetime | str | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-class StrictSerializer(serializers.Serializer[dict[str, Any]]):
-    """Refuses what it does not know, so that a misspelt field is not silently ignored."""
-
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """Raises ValidationError naming every unknown field."""
-        value: dict[str, Any] = super().to_internal_value(data)
-        unknown = [name for name in data if name not in self.fields]
-        if unknown:
-            raise serializers.ValidationError({name: [_("There is no such field.")] for name in unknown})
-        return value
 
 
 class LimitsSerializer(StrictSerializer):

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
 from agents.tasks.models import Task
 
 MOST_ROWS = 20
@@ -22,13 +23,15 @@ class Tie:
     task: Task
 
 
-def ties_of(task: Task) -> list[Tie]:
-    """Its parent, what it waits for, what waits for it, its children and retries; at most MOST_ROWS of each."""
-    return [*_ties(task)]
+def ties_of(task: Task, user: User) -> list[Tie]:
+    """Its parent, what it waits for, what waits for it, its children and retries; at most MOST_ROWS of each, and only
+    those that this person may see: somebody who sees all tasks can let one of theirs wait for anybody's.
+    """
+    return [*_ties(task, user)]
 
 
-def _ties(task: Task) -> Iterator[Tie]:
-    related = Task.objects.select_related("agent_version__agent").defer("input", "result", "metadata")
+def _ties(task: Task, user: User) -> Iterator[Tie]:
+    related = Task.objects.visible_to(user).select_related("agent_version__agent").defer("input", "result", "metadata")
     groups: list[tuple[Any, QuerySet[Task] | None]] = [
         (_("part of"), related.filter(pk=task.parent_id) if task.parent_id else None),
         (_("waits for"), related.filter(dependents__task=task) if task.dependencies_left else None),

@@ -18,6 +18,7 @@ class ToolsConfig(AppConfig):
             clock,
             privacy,
             registry,
+            resources,
         )
         from agents.tools.exceptions import UnknownTool
 
@@ -25,6 +26,7 @@ class ToolsConfig(AppConfig):
         validators.register_tool_names(registry.names)
         privacy.register_holdings()
         on_expiry(WaitingFor.APPROVAL, approvals.expire)
+        resources.register()
         audit.register_verb("approval.decide", _("decided about a tool call"))
         audit.register_verb("approval.expire", _("let an approval expire"))
         audit.register_verb("tool_call.review", _("reviewed a tool call"))

@@ -7,9 +7,10 @@ from typing import Any, cast
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from agents.tasks.serializers import AnyField, ObjectField, StrictSerializer
+from agents.tasks.serializers import AnyField, ObjectField
 from agents.tools.approvals import DECISIONS
 from agents.tools.models import Approval, ToolCall
+from foundation.serializers import StrictSerializer
 from telemetry.masking import masked
 
 

@@ -10,11 +10,12 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         from accounts import audit, quota_warnings
         from agents.tasks import hooks
-        from agents.webhooks import measuring, outbox, privacy, pruning
+        from agents.webhooks import measuring, outbox, privacy, pruning, resources
 
         pruning.register_rules()
         privacy.register_holdings()
         measuring.register()
+        resources.register()
         hooks.on_finished(outbox.enqueue, wants=outbox.wants)
         quota_warnings.on_warned(outbox.enqueue_warning)
 

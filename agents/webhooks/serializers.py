@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from agents.tasks.serializers import StrictSerializer
 from agents.webhooks.models import STATUSES, Delivery, DeliveryAttempt, Endpoint, without_path
 from agents.webhooks.services import LONGEST_OVERLAP
+from foundation.serializers import StrictSerializer
 
 Plain = serializers.Serializer[Any]
 

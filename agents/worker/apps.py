@@ -6,3 +6,8 @@ class WorkerConfig(AppConfig):
     name = "agents.worker"
     label = "agents_worker"
     verbose_name = _("Workers")
+
+    def ready(self) -> None:
+        from agents.worker import resources
+
+        resources.register()

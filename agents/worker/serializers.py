@@ -8,8 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from agents.tasks.models import Status, Task
-from agents.tasks.serializers import StrictSerializer, in_json
+from agents.tasks.serializers import in_json
 from agents.worker.inspection import Operations, QueueState, Running
+from foundation.serializers import StrictSerializer
 
 
 class QueueSerializer(serializers.Serializer[QueueState]):

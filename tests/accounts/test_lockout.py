@@ -204,7 +204,9 @@ def test_every_name_answers_alike_and_is_hashed_once(
         document = answer.json()
         del document["request_id"]
         # How many requests an address has left is its own affair.
-        kept = {name: value for name, value in answer.headers.items() if not name.startswith(("X-Request-ID", "RateLimit"))}
+        kept = {
+            name: value for name, value in answer.headers.items() if not name.startswith(("X-Request-ID", "RateLimit"))
+        }
         seen.add((answer.status_code, str(document), str(kept), len(hashed)))
     assert len(seen) == 1
     assert {(status, count) for status, _document, _headers, count in seen} == {(401, 1)}

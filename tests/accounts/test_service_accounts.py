@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from accounts.audit import SYSTEM
 from accounts.exceptions import InvalidServiceAccount
 from accounts.models import ApiKey, AuditEvent, ServiceAccount, User
-from accounts.permissions import may_give, may_manage
+from accounts.rights import may_give, may_manage
 from accounts.service_accounts import change_service_account, make_service_account
 from accounts.services import ensure_roles
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
-from accounts.audit import SYSTEM
-from accounts.limits import create_quota, create_rate_limit
 from accounts.models import User
 from agents.definitions.models import Agent
-from agents.memory.services import post_message, start_conversation
-from agents.schedules.services import create_schedule
-from agents.webhooks.models import Delivery, Endpoint
-from agents.webhooks.signing import new_secret
-from tests.api.conftest import Submit, approval_of
 from tests.conftest import Api
+from tests.security.routes import things_of
 
 pytestmark = pytest.mark.once
 
@@ -91,6 +85,22 @@ MATRIX: list[Row] = [
     ("get", "audit", None, 401, 403, 403, 403, 200),
     ("get", "audit/export", None, 401, 403, 403, 403, 200),
     ("get", "me/export", None, 401, 200, 200, 200, 200),
+    ("get", "agents/<str:slug>/grants", None, 401, 404, 403, 403, 200),
+    ("post", "agents/<str:slug>/grants", {"user": "member", "verb": "use"}, 401, 404, 403, 403, 201),
+    ("delete", "agents/<str:slug>/grants/<str:grant>", None, 401, 404, 403, 403, 404),
+    ("get", "conversations/<uuid:pk>/grants", None, 401, 404, 200, 404, 404),
+    ("post", "conversations/<uuid:pk>/grants", {"role": "member", "verb": "view"}, 401, 404, 201, 404, 404),
+    ("delete", "conversations/<uuid:pk>/grants/<str:grant>", None, 401, 404, 404, 404, 404),
+    ("get", "users", None, 401, 403, 403, 403, 200),
+    ("post", "users", {"username": "ana", "email": "ana@example.org"}, 401, 403, 403, 403, 201),
+    ("get", "users/<uuid:pk>", None, 401, 404, 200, 404, 200),
+    ("patch", "users/<uuid:pk>", {"username": "m"}, 401, 404, 403, 404, 200),
+    ("get", "users/<uuid:pk>/access", None, 401, 404, 200, 404, 200),
+    ("get", "roles", None, 401, 403, 403, 403, 200),
+    ("post", "roles", {"name": "librarian"}, 401, 403, 403, 403, 201),
+    ("get", "roles/<str:name>", None, 401, 403, 403, 403, 200),
+    ("patch", "roles/<str:name>", {"name": "librarian"}, 401, 403, 403, 403, 200),
+    ("delete", "roles/<str:name>", None, 401, 403, 403, 403, 204),
     ("get", "schema", None, 200, 200, 200, 200, 200),
     ("get", "docs", None, 200, 200, 200, 200, 200),
 ]
@@ -119,56 +129,23 @@ def _operations() -> Iterator[tuple[str, str]]:
                     yield method, name
 
 
-def _webhook(member: User, address: str) -> object:
-    """The id of an endpoint of the member's, or of a delivery to it that waits."""
-    endpoint = Endpoint.objects.create(owner=member, url=RECEIVER, secret=new_secret())
-    if not address.startswith("webhooks/deliveries"):
-        return endpoint.pk
-    return Delivery.objects.create(
-        owner=member, endpoint=endpoint, url=RECEIVER, host="8.8.8.8", body="{}", event="webhook.test"
-    ).pk
-
-
 def test_every_operation_has_its_row() -> None:
     assert {(method, address) for method, address, *_ in MATRIX} == set(_operations())
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("row", MATRIX, ids=[f"{row[0]} {row[1]}" for row in MATRIX])
 @pytest.mark.django_db
-def test_roles(
-    request: pytest.FixtureRequest,
-    api: Api,
-    member: User,
-    agent: Agent,
-    submitted: Submit,
-    role: str,
-    row: Row,
-) -> None:
-    method, address, body, *statuses = row
-    thing: object = submitted(member).pk
-    message: object = ""
-    if address.startswith("quotas/"):
-        thing = create_quota(subject="user:member", unit="cost", period="day", amount=Decimal(9), actor=SYSTEM).pk
-    if address.startswith("rate-limits/"):
-        thing = create_rate_limit(subject="user:member", rate="9999/m", actor=SYSTEM).pk
-    if address.startswith("approvals"):
-        thing = approval_of(submitted(member)).pk
-    if address.startswith("conversations"):
-        conversation = start_conversation(owner=member, agent=agent)
-        thing = conversation.pk
-        message = post_message(conversation=conversation, text="hello", owner=member).message.pk
-    if address.startswith("schedules/"):
-        thing = create_schedule(
-            owner=member, actor=SYSTEM, name="Nightly", agent="echo", input="hello", cron="0 3 * * *"
-        ).pk
-    if address.startswith("webhooks"):
-        thing = _webhook(member, address)
-    path = address.replace("<uuid:pk>", str(thing)).replace("<uuid:message>", str(message))
-    path = path.replace("<str:slug>", "echo").replace("<str:name>", "interactive")
+def test_roles(request: pytest.FixtureRequest, api: Api, member: User, agent: Agent, role: str) -> None:
+    things = things_of(member, agent)
     client = APIClient() if role == "nobody" else api(request.getfixturevalue(role))
-    response = getattr(client, method)(f"/api/v1/{path}", body)
-    assert response.status_code == statuses[ROLES.index(role)]
-    if response.status_code >= 400:
-        assert response["Content-Type"] == "application/problem+json"
-        assert response.json()["request_id"]
+    wrong = []
+    for method, address, body, *statuses in MATRIX:
+        with transaction.atomic():
+            response = getattr(client, method)(things.path(f"api/v1/{address}"), body)
+            transaction.set_rollback(True)
+        if response.status_code != statuses[ROLES.index(role)]:
+            wrong.append((method, address, response.status_code))
+        if response.status_code >= 400:
+            assert response["Content-Type"] == "application/problem+json"
+            assert response.json()["request_id"]
+    assert wrong == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from accounts.audit import SYSTEM, record
+from accounts.limits import create_quota, create_rate_limit
 from accounts.models import User
 from accounts.services import issue_api_key
 from agents.definitions.models import Agent
@@ -77,6 +79,8 @@ def things_of(member: User, agent: Agent) -> Things:
         owner=member, endpoint=endpoint, url=RECEIVER, host="8.8.8.8", body="{}", event="webhook.test"
     )
     key = issue_api_key(owner=member, name="of the member", actor=SYSTEM).row
+    quota = create_quota(subject="user:member", unit="cost", period="day", amount=Decimal(9), actor=SYSTEM)
+    rate = create_rate_limit(subject="user:member", rate="9999/m", actor=SYSTEM)
     queues.change(name="interactive", actor=SYSTEM)
     slots.set_limit(agent=agent, most_running=1, actor=SYSTEM)
     record(verb="user.change", actor=SYSTEM, subject=member)
@@ -90,7 +94,7 @@ def things_of(member: User, agent: Agent) -> Things:
         "chat/messages/": {"pk": message.pk},
         "chat/tasks/": {"pk": message.task_id},
         "conversations/": {"pk": conversation.pk},
-        "api/v1/conversations": {"pk": conversation.pk, "message": message.pk},
+        "api/v1/conversations": {"pk": conversation.pk, "message": message.pk, "grant": "user-0"},
         "schedules/": {"pk": schedule.pk, "verb": "pause"},
         "api/v1/schedules": {"pk": schedule.pk},
         "approvals/": {"pk": approval.pk},
@@ -103,6 +107,9 @@ def things_of(member: User, agent: Agent) -> Things:
         "api/v1/api-keys": {"pk": key.pk},
         "api/v1/users": {"pk": member.pk},
         "api/v1/roles": {"name": "member"},
+        "api/v1/agents/": {"grant": "user-0"},
+        "api/v1/quotas": {"pk": quota.pk},
+        "api/v1/rate-limits": {"pk": rate.pk},
         "admin/": {"app_label": "accounts", "content_type_id": 1, "object_id": 1, "url": "nowhere"},
         "admin/agents_tasks/task/": {"pk": task.pk},
         "admin/agents_tools/toolcall/": {"pk": approval.tool_call_id},

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
+from accounts.sharing import verbs_to_share
 from agents.definitions.definition import CODE_KIND
 from agents.definitions.exceptions import UnknownAgent
 from agents.definitions.models import Agent
@@ -84,6 +85,7 @@ def agent_page(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("pages:task", task.pk)
     mine = Task.objects.filter(owner=user, agent_version__agent=agent).select_related("agent_version__agent")
     context = {"agent": agent, "form": form, "tasks": [*mine.order_by("-created_at", "-id")[:MOST_TASKS]]}
+    context["may_share"] = bool(verbs_to_share(user, agent))
     return render(request, "agents/page.html", context, status=400 if form.errors else 200)
 
 

@@ -81,9 +81,9 @@ class Page:
     next: str
 
 
-def page_of(tasks: QuerySet[Task], *, before: str = "", size: int = ROWS) -> Page:
-    """The newest of these tasks, or the newest of those older than the task of this id."""
-    edge = _edge(before)
+def page_of(tasks: QuerySet[Task], visible: QuerySet[Task], *, before: str = "", size: int = ROWS) -> Page:
+    """The newest of these tasks, or the newest of those older than the task of this id, if that is a visible one."""
+    edge = _edge(visible, before)
     if edge is not None:
         older = Q(created_at__lt=edge.created_at) | Q(created_at=edge.created_at, pk__lt=edge.pk)
         # The first condition alone lets an index begin at the edge.
@@ -92,8 +92,9 @@ def page_of(tasks: QuerySet[Task], *, before: str = "", size: int = ROWS) -> Pag
     return Page(rows[:size], str(rows[size - 1].pk) if len(rows) > size else "")
 
 
-def _edge(before: str) -> Task | None:
+def _edge(visible: QuerySet[Task], before: str) -> Task | None:
+    """Where somebody else's task would stand is not told."""
     try:
-        return Task.objects.filter(pk=uuid.UUID(before)).only("pk", "created_at").first()
+        return visible.filter(pk=uuid.UUID(before)).only("pk", "created_at").first()
     except ValueError:
         return None

@@ -44,8 +44,9 @@ def task_list(request: HttpRequest) -> HttpResponse:
     """One's own tasks, or everyone's for whoever may view tasks; the newest first."""
     user = _user(request)
     search = TaskSearch(request.GET, user=user)
-    found = search.applied_to(Task.objects.visible_to(user).select_related("agent_version__agent", "owner"))
-    page = page_of(found, before=request.GET.get("before", ""))
+    visible = Task.objects.visible_to(user)
+    found = search.applied_to(visible.select_related("agent_version__agent", "owner"))
+    page = page_of(found, visible, before=request.GET.get("before", ""))
     context = {
         "search": search,
         "page": page,
@@ -117,7 +118,7 @@ def story_of(task: Task, user: User) -> dict[str, Any]:
         "metadata": shown(task.metadata) if task.metadata else "",
         "lines": lines,
         "has_more": has_more,
-        "ties": ties_of(task),
+        "ties": ties_of(task, user),
         "attempts": [*task.attempts.order_by("fence")],
         "calls": [*ModelCall.objects.filter(task_id=task.pk).order_by("started_at")[:MOST_CALLS]],
         "sees_tracebacks": user.has_perm("agents_tasks.view_task"),

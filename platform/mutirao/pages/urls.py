@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from mutirao.pages import agents, approvals, operations, overview, schedules, tasks, usage, waiting
+from mutirao.pages import agents, approvals, operations, overview, schedules, sharing, tasks, usage, waiting
 
 app_name = "pages"
 
@@ -14,6 +14,7 @@ urlpatterns = [
     path("agents/", agents.agent_list, name="agents"),
     path("agents/<slug:slug>/", agents.agent_page, name="agent"),
     path("usage/", usage.usage_page, name="usage"),
+    path("agents/<slug:slug>/sharing/", sharing.agent, name="agent-sharing"),
     path("operations/", operations.operations_page, name="operations"),
     path("operations/queues/<str:name>/<str:verb>/", operations.queue_verb, name="queue-verb"),
     path("approvals/", approvals.approval_list, name="approvals"),

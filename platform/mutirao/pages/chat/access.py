@@ -1,4 +1,4 @@
-"""Who may see what in the chat: everybody their own, and nothing else."""
+"""Who may see what in the chat: everybody their own and what was shared with them, and nothing else."""
 
 from __future__ import annotations
 
@@ -50,6 +50,25 @@ def own_conversation(user: User, pk: UUID) -> Conversation:
     found = Conversation.objects.select_related("agent").filter(owner=user, pk=pk).first()
     if found is None:
         raise Http404
+    return found
+
+
+def shared_conversation(user: User, pk: UUID) -> Conversation:
+    """One of somebody else's that was shared with this person. Raises Http404 for any other."""
+    rows = Conversation.objects.select_related("agent", "owner")
+    found = rows.shared_with(user).filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def readable_message(user: User, pk: UUID) -> Message:
+    """A message of one's own conversations or of those that were shared. Raises Http404 for any other."""
+    found = Message.objects.select_related("conversation").filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    if found.conversation.owner_id != user.pk:
+        shared_conversation(user, found.conversation_id)
     return found
 
 

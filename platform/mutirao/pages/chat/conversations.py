@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.contrib import messages as notices
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
@@ -19,7 +19,7 @@ from agents.definitions.services import get_usable_agent
 from agents.memory.models import Conversation
 from agents.memory.services import delete_conversation, rename_conversation, start_conversation
 from mutirao.pages.chat import replies
-from mutirao.pages.chat.access import ChatRequest, own_conversation, signed_in
+from mutirao.pages.chat.access import ChatRequest, own_conversation, shared_conversation, signed_in
 from mutirao.pages.chat.cards import cards_of
 from mutirao.pages.chat.lists import conversations_of
 from mutirao.pages.chat.messages import post, sent_before
@@ -73,13 +73,17 @@ def listed(request: ChatRequest) -> HttpResponse:
 @require_GET
 @signed_in
 def show(request: ChatRequest, pk: UUID) -> HttpResponse:
-    """One conversation, its last messages first on the page; `?before=` pages to earlier ones."""
-    conversation = own_conversation(request.user, pk)
+    """One conversation, its last messages first on the page; `?before=` pages to earlier ones. Somebody else's that
+    was shared can only be read.
+    """
+    conversation = _readable(request.user, pk)
     before = request.GET.get("before", "")
     cards, has_earlier = cards_of(
         conversation, request.user, before=int(before) if before.isdecimal() and len(before) < 9 else None
     )
     shown = {"conversation": conversation, "cards": cards, "has_earlier": has_earlier, "is_earlier": bool(before)}
+    if conversation.owner_id != request.user.pk:
+        return replies.page(request, "chat/shared.html", current=str(pk), **shown)
     if request.htmx:
         return render(request, "chat/turns.html", shown)
     return replies.page(
@@ -87,6 +91,13 @@ def show(request: ChatRequest, pk: UUID) -> HttpResponse:
         may_speak=_may_use(request.user, conversation), is_pending=any(card.exchange.is_pending for card in cards),
         **shown,
     )  # fmt: skip
+
+
+def _readable(user: User, pk: UUID) -> Conversation:
+    try:
+        return own_conversation(user, pk)
+    except Http404:
+        return shared_conversation(user, pk)
 
 
 def _may_use(user: User, conversation: Conversation) -> bool:

@@ -18,7 +18,14 @@ from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition
 from agents.tasks.models import Task
 from agents.tasks.services import cancel
 from mutirao.pages.chat import replies
-from mutirao.pages.chat.access import ChatRequest, own_conversation, own_message, own_task, signed_in
+from mutirao.pages.chat.access import (
+    ChatRequest,
+    own_conversation,
+    own_message,
+    own_task,
+    readable_message,
+    signed_in,
+)
 from mutirao.pages.chat.cards import card_of
 
 
@@ -75,7 +82,7 @@ def show(request: ChatRequest, pk: UUID) -> HttpResponse:
 @signed_in
 def whole(request: ChatRequest, pk: UUID) -> HttpResponse:
     """A message that is too long for the page, as plain text."""
-    message = own_message(request.user, pk)
+    message = readable_message(request.user, pk)
     return HttpResponse(message.content, content_type="text/plain; charset=utf-8")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from mutirao.pages import sharing
 from mutirao.pages.chat import conversations, events, messages
 
 urlpatterns = [
@@ -9,6 +10,7 @@ urlpatterns = [
     path("conversations/", conversations.listed, name="chat-list"),
     path("<uuid:pk>/", conversations.show, name="conversation"),
     path("<uuid:pk>/title/", conversations.rename, name="conversation-title"),
+    path("<uuid:pk>/sharing/", sharing.conversation, name="conversation-sharing"),
     path("<uuid:pk>/delete/", conversations.delete, name="conversation-delete"),
     path("<uuid:pk>/say/", messages.say, name="chat-say"),
     path("messages/<uuid:pk>/", messages.show, name="chat-message"),
