@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from accounts import audit, chain, links, seals
+from accounts import audit, chain, links, pruning, seals
 from accounts.models import AuditEvent, AuditSeal, User
 from accounts.shredding import shred
 from accounts.verifying import verify
@@ -181,3 +183,35 @@ def test_the_commands_seal_and_verify(capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(capsys.readouterr().out)["position"] == 2
     call_command("seal_audit", again=True)
     assert "1 seals were signed again" in capsys.readouterr().err
+
+
+def _shred_some(dice: random.Random, member: User) -> None:
+    ids = [pk for pk in AuditEvent.objects.values_list("pk", flat=True) if dice.random() < 0.2]
+    shred(events=AuditEvent.objects.filter(pk__in=ids), verb="privacy.erase", actor=audit.SYSTEM, subject=member)
+
+
+def _cut_some(dice: random.Random) -> None:
+    positions = [*AuditEvent.objects.order_by("position").values_list("position", flat=True)]
+    if len(positions) > 8 and all(positions):
+        until = positions[dice.randint(1, len(positions) // 2)]
+        sum(pruning.cut(AuditEvent.objects.filter(position__lt=until).order_by("position")))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.django_db
+def test_whatever_the_platform_does_itself_leaves_a_whole_chain(
+    seed: int, member: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = random.Random(seed)
+    monkeypatch.setattr(pruning, "BATCH", 3)
+    deeds: list[Callable[[], object]] = [
+        lambda: record(dice.randint(1, 4)), lambda: _shred_some(dice, member), lambda: _cut_some(dice), seals.seal,
+        lambda: chain.chain(most=1),
+    ]  # fmt: skip
+    for turn in range(30):
+        dice.choice(deeds)()
+        assert verify().is_whole, turn
+    record()
+    seals.seal()
+    AuditEvent.objects.filter(position=verify().last).update(actor_name="Eva")
+    assert kind(verify())[0] == "changed"

@@ -19,11 +19,12 @@ LOOKS = (("desktop", "light", "en"), ("phone", "dark", "pt-BR"))
 BAD = ("serious", "critical")
 # The API's description is Swagger's; what it lacks is reported there.
 OURS = tuple(address for address in PAGES if not address.startswith(("/admin/", "/api/")))
-# What an administrator works with; `…` is the first row of the list.
+# What an administrator works with; `…` is the first row of the list, or the page of it that follows.
 ADMIN_PAGES = (
     "/admin/", "/admin/agents_tasks/task/?status__exact=failed", "/admin/agents_tasks/task/…",
     "/admin/agents_definitions/agent/", "/admin/agents_definitions/agent/…", "/admin/agents_definitions/agent/add/",
-    "/admin/accounts/user/", "/admin/accounts/user/…", "/admin/accounts/role/", "/admin/accounts/role/…",
+    "/admin/accounts/user/", "/admin/accounts/user/…", "/admin/accounts/user/…data/", "/admin/accounts/role/",
+    "/admin/accounts/role/…",
     "/admin/accounts/apikey/", "/admin/accounts/apikey/…", "/admin/accounts/apikey/add/",
     "/admin/accounts/apisession/", "/admin/accounts/serviceaccount/", "/admin/accounts/serviceaccount/add/",
     "/admin/accounts/auditevent/", "/admin/accounts/auditevent/…", "/admin/accounts/auditseal/",
@@ -107,12 +108,12 @@ def _faults(page: Page) -> list[str]:
 def _open(seen: Seen, address: str) -> int:
     """Goes there; gives the status."""
     seen.said.clear()
-    path, first_row, _ = address.partition("…")
+    path, first_row, its_page = address.partition("…")
     response = seen.page.goto(path.format(**seen.names))
     if first_row:
         found = seen.page.locator("#result_list tbody a[href*='/change/']").first.get_attribute("href")
         assert found is not None
-        response = seen.page.goto(found)
+        response = seen.page.goto(found.partition("change/")[0] + its_page if its_page else found)
     seen.page.wait_for_load_state("load")
     assert response is not None
     return response.status
