@@ -146,5 +146,6 @@ def test_there_is_no_rule_for_audit_events(db: None) -> None:
         "tasks", "scheduled-runs", "celery-results", "spans", "model-calls", "conversations", "sessions",
         "refresh-tokens",
         "webhook-deliveries",
+        "quota-periods",
     }  # fmt: skip
     assert all(rule.old(timezone.now()).model is not AuditEvent for rule in rules())

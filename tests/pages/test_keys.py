@@ -129,5 +129,5 @@ def test_the_list_costs_the_same_for_one_key_and_for_thirty(
         for number in range(count):
             made = issue_api_key(owner=member, name=f"{count} {number}", actor=SYSTEM)
             rotate_api_key(api_key=made.row, actor=SYSTEM, overlap=timedelta(hours=number))
-        with django_assert_max_num_queries(6):
+        with django_assert_max_num_queries(7):
             assert page.get("/keys/").status_code == 200
