@@ -363,6 +363,30 @@ def test_bulk_requests_over_the_same_agents_in_another_order_do_not_wait_for_eac
     assert [stands(each)[1] for each in Quota.objects.all()] == [30, 30]
 
 
+@committed
+def test_who_submits_and_who_finishes_do_not_wait_for_each_other_for_ever(put: Put, quota: Make, agent: Agent) -> None:
+    made = [quota(), quota(subject="everybody", unit="tokens", amount=Decimal(10**6)), quota(subject="agent:helper")]
+    for budget in made:
+        change_quota(quota=budget, actor=SYSTEM, changes={"amount": Decimal(10**6)})
+
+    def work(number: int) -> int:
+        done = 0
+        for _round in range(8):
+            if number % 2:
+                put(limits={"cost": "1", "tokens": 10})
+            elif (claim := take_any()) is not None:
+                services.succeed(claim=claim, result=None, usage=spend("0.01", 3))
+                done += 1
+        return done
+
+    done = sum(at_once(work, 8))
+    while (claim := take_any()) is not None:
+        services.succeed(claim=claim, result=None, usage=spend("0.01", 3))
+        done += 1
+    assert done == Task.objects.count() == 32
+    assert [stands(each) for each in made] == [(Decimal("0.32"), 0), (96, 0), (Decimal("0.32"), 0)]
+
+
 def test_all_quotas_that_apply_count_and_the_first_that_is_used_up_refuses(
     put: Put, quota: Make, agent: Agent, admin: User
 ) -> None:
