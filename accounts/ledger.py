@@ -145,26 +145,37 @@ def _lock(places: set[Place], period_ids: Sequence[int]) -> dict[int, QuotaPerio
 
 
 def _locked(places: set[Place], period_ids: Sequence[int]) -> dict[int, QuotaPeriod]:
-    wanted = Q(pk__in=period_ids)
+    found = QuotaPeriod.objects.select_for_update(of=("self",)).select_related("quota")
+    wanted = found.filter(_at(places) | Q(pk__in=period_ids))
+    return {row.pk: row for row in wanted.order_by(*ORDER)}
+
+
+def _at(places: Iterable[Place]) -> Q:
+    found = Q(pk__in=[])
     for each in sorted(places):
-        wanted |= Q(quota=each.quota_id, holder_id=each.holder_id, starts_at=each.starts_at)
-    found = QuotaPeriod.objects.select_for_update(of=("self",)).select_related("quota").filter(wanted)
-    return {row.pk: row for row in found.order_by(*ORDER)}
+        found |= Q(quota=each.quota_id, holder_id=each.holder_id, starts_at=each.starts_at)
+    return found
 
 
 def _make(places: set[Place]) -> None:
-    """The rows of these places, where their quotas are still there. These are locked, so that they stay."""
+    """The rows of these places that are missing, where their quotas are still there. These are locked, so that they
+    stay; but not by a transaction that has made the rows before, and holds them.
+    """
     if not places:
         return
-    quotas = Quota.objects.select_for_update(no_key=True).filter(pk__in={each.quota_id for each in places})
-    there = {*quotas.order_by("pk").values_list("pk", flat=True)}
-    wanted = [each for each in sorted(places) if each.quota_id in there]
-    rows = [QuotaPeriod(quota_id=each.quota_id, holder_id=each.holder_id, starts_at=each.starts_at) for each in wanted]
-    QuotaPeriod.objects.bulk_create(rows, ignore_conflicts=True)
-    transaction.on_commit(lambda: _see(wanted))
+    missing = places - {_place_of(row) for row in QuotaPeriod.objects.filter(_at(places))}
+    if missing:
+        quotas = Quota.objects.select_for_update(no_key=True).filter(pk__in={each.quota_id for each in missing})
+        there = {*quotas.order_by("pk").values_list("pk", flat=True)}
+        wanted = [each for each in sorted(missing) if each.quota_id in there]
+        rows = [
+            QuotaPeriod(quota_id=each.quota_id, holder_id=each.holder_id, starts_at=each.starts_at) for each in wanted
+        ]
+        QuotaPeriod.objects.bulk_create(rows, ignore_conflicts=True)
+    transaction.on_commit(lambda: _see(places))
 
 
-def _see(places: Sequence[Place]) -> None:
+def _see(places: Iterable[Place]) -> None:
     if len(_seen) > MOST_SEEN:
         _seen.clear()
     _seen.update(places)

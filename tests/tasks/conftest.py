@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Sum
 from django.utils import timezone
 
-from accounts.models import User
+from accounts import ledger
+from accounts.audit import SYSTEM
+from accounts.limits import create_quota
+from accounts.models import Quota, User
 from agents.definitions.models import Agent
 from agents.definitions.services import create_agent
 from agents.tasks import bus, hooks, telling
-from agents.tasks.data import Claim, NewEvent
+from agents.tasks.data import Claim, NewEvent, Usage
+from agents.tasks.exceptions import NoQuotaLeft
 from agents.tasks.models import Task, TaskEvent
 from agents.tasks.services import claim, submit
 
@@ -22,6 +28,9 @@ QUEUE = "tasks-tests"
 
 Put = Callable[..., Task]
 Take = Callable[[], Claim]
+MakeQuota = Callable[..., Quota]
+# A task of a fixed price.
+CENTS_5 = {"cost": "0.05"}
 
 
 @pytest.fixture
@@ -34,6 +43,39 @@ def put(agent: Agent, member: User) -> Put:
     """Submits a task of the member's."""
     usual: dict[str, Any] = {"owner": member, "agent": agent, "input": "hello"}
     return lambda **options: submit(**(usual | options)).task
+
+
+@pytest.fixture
+def quota(member: User, settings: Any) -> MakeQuota:
+    """Makes quotas, of the member unless said otherwise, 1.00 a month. Nothing about them is remembered."""
+    settings.TASK_SETTINGS_CACHE_SECONDS = 0
+    ledger.forget()
+
+    def make(**options: Any) -> Quota:
+        usual: dict[str, Any] = {"subject": "user:member", "unit": "cost", "period": "month", "amount": Decimal("1.00")}
+        if options.get("unit") == "unfinished":
+            usual["period"] = ""
+        return create_quota(actor=SYSTEM, **(usual | options))
+
+    return make
+
+
+def stands(quota: Quota) -> tuple[Any, Any]:
+    """Spent and reserved, in all periods."""
+    found = quota.periods.aggregate(spent=Sum("spent"), reserved=Sum("reserved"))
+    return Decimal(found["spent"] or 0), Decimal(found["reserved"] or 0)
+
+
+def spend(cost: str = "0", tokens: int = 0) -> Usage:
+    return Usage(input_tokens=tokens, output_tokens=0, cost=Decimal(cost))
+
+
+def accepted(put: Put, **options: Any) -> bool:
+    try:
+        put(**options)
+    except NoQuotaLeft:
+        return False
+    return True
 
 
 def take_any() -> Claim | None:

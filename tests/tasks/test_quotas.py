@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,48 +9,20 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
-from django.db.models import Sum
 from django.utils import timezone
 
-from accounts import ledger
 from accounts.audit import SYSTEM
-from accounts.limits import change_quota, create_quota, delete_quota
-from accounts.models import ApiKey, Quota, QuotaPeriod, Reservation, User
+from accounts.limits import change_quota, delete_quota
+from accounts.models import ApiKey, Quota, Reservation, User
 from accounts.services import issue_api_key, revoke_api_key, rotate_api_key
 from agents.definitions.models import Agent
-from agents.definitions.services import create_agent
 from agents.tasks import metering, services
-from agents.tasks.data import Claim, Failure, Usage
+from agents.tasks.data import Failure
 from agents.tasks.exceptions import NoQuotaLeft
 from agents.tasks.models import Status, Task, WaitingFor
-from tests.tasks.conftest import Put, Take, let_lease_expire, take_any
-from tests.tasks.threads import at_once
+from tests.tasks.conftest import CENTS_5, MakeQuota, Put, Take, accepted, let_lease_expire, spend, stands
 
 pytestmark = pytest.mark.django_db
-# For those with threads.
-committed = pytest.mark.django_db(transaction=True)
-
-Make = Callable[..., Quota]
-CENTS_5 = {"cost": "0.05"}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_remembered(settings: Any) -> None:
-    settings.TASK_SETTINGS_CACHE_SECONDS = 0
-    ledger.forget()
-
-
-@pytest.fixture
-def quota(member: User) -> Make:
-    """Makes a quota of the member's; 1.00 a month unless said otherwise."""
-
-    def make(**options: Any) -> Quota:
-        usual: dict[str, Any] = {"subject": "user:member", "unit": "cost", "period": "month", "amount": Decimal("1.00")}
-        if options.get("unit") == "unfinished":
-            usual["period"] = ""
-        return create_quota(actor=SYSTEM, **(usual | options))
-
-    return make
 
 
 @pytest.fixture
@@ -60,58 +30,7 @@ def key(member: User) -> ApiKey:
     return issue_api_key(owner=member, name="k", actor=SYSTEM).row
 
 
-def stands(quota: Quota) -> tuple[Any, Any]:
-    """Spent and reserved, in all periods."""
-    found = quota.periods.aggregate(spent=Sum("spent"), reserved=Sum("reserved"))
-    return Decimal(found["spent"] or 0), Decimal(found["reserved"] or 0)
-
-
-def spend(cost: str = "0", tokens: int = 0) -> Usage:
-    return Usage(input_tokens=tokens, output_tokens=0, cost=Decimal(cost))
-
-
-def accepted(put: Put, **options: Any) -> bool:
-    try:
-        put(**options)
-    except NoQuotaLeft:
-        return False
-    return True
-
-
-@committed
-def test_of_50_parallel_tasks_a_budget_accepts_exactly_what_it_has(put: Put, quota: Make) -> None:
-    budget = quota()
-    done = at_once(lambda _n: accepted(put, limits=CENTS_5), 50)
-    assert (done.count(True), Task.objects.count()) == (20, 20)
-    assert stands(budget) == (0, Decimal("1.00"))
-    assert Reservation.objects.count() == 20
-
-
-@committed
-def test_without_the_guard_all_of_them_would_be_accepted(
-    put: Put, quota: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The control."""
-    quota()
-    monkeypatch.setattr(ledger, "_check", lambda _row, _share: None)
-    assert at_once(lambda _n: accepted(put, limits=CENTS_5), 50).count(True) == 50
-
-
-@committed
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite lets one transaction write at a time anyway")
-def test_without_the_lock_more_would_be_accepted_than_there_is(
-    put: Put, quota: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The other control: what is read unlocked is old when it is written."""
-    budget = quota()
-    put(limits=CENTS_5)
-    locked = QuotaPeriod.objects.filter(quota=budget).select_related("quota")
-    monkeypatch.setattr(ledger, "_locked", lambda _places, _ids: {row.pk: row for row in locked.all()})
-    at_once(lambda _n: accepted(put, limits=CENTS_5), 16)
-    assert stands(budget)[1] < Task.objects.count() * Decimal("0.05")
-
-
-def test_real_use_is_settled_and_the_rest_comes_back(put: Put, take: Take, quota: Make) -> None:
+def test_real_use_is_settled_and_the_rest_comes_back(put: Put, take: Take, quota: MakeQuota) -> None:
     budget, tokens = quota(), quota(unit="tokens", amount=Decimal(10_000))
     put(limits={"cost": "0.40", "tokens": 900})
     assert (stands(budget), stands(tokens)) == ((0, Decimal("0.40")), (0, 900))
@@ -120,7 +39,7 @@ def test_real_use_is_settled_and_the_rest_comes_back(put: Put, take: Take, quota
     assert not Reservation.objects.exists()
 
 
-def test_what_earlier_attempts_have_spent_counts_too(put: Put, take: Take, quota: Make) -> None:
+def test_what_earlier_attempts_have_spent_counts_too(put: Put, take: Take, quota: MakeQuota) -> None:
     budget = quota()
     put(limits=CENTS_5, max_attempts=2)
     services.fail(claim=take(), failure=Failure("Busy", "Later."), usage=spend("0.02"))
@@ -130,7 +49,7 @@ def test_what_earlier_attempts_have_spent_counts_too(put: Put, take: Take, quota
     assert stands(budget) == (Decimal("0.03"), 0)
 
 
-def test_what_a_killed_worker_held_returns(put: Put, take: Take, quota: Make) -> None:
+def test_what_a_killed_worker_held_returns(put: Put, take: Take, quota: MakeQuota) -> None:
     budget = quota()
     task = put(limits=CENTS_5, max_attempts=1)
     held = take()
@@ -220,7 +139,7 @@ def _have_ended_unsettled(task: Task, _take: Take) -> None:
         _lose_its_dependency, _lose_its_dependency_before, _be_an_orphan, _be_gone, _have_ended_unsettled,
     ],
 )  # fmt: skip
-def test_every_end_frees_what_was_reserved(put: Put, take: Take, quota: Make, end: Any) -> None:
+def test_every_end_frees_what_was_reserved(put: Put, take: Take, quota: MakeQuota, end: Any) -> None:
     budget, unfinished = quota(), quota(unit="unfinished", amount=Decimal(5))
     task = put(limits=CENTS_5, max_attempts=1)
     assert (stands(budget)[1], stands(unfinished)[1]) == (Decimal("0.05"), 1)
@@ -228,7 +147,7 @@ def test_every_end_frees_what_was_reserved(put: Put, take: Take, quota: Make, en
     assert (stands(budget)[1], stands(unfinished)[1], Reservation.objects.count()) == (0, 0, 0)
 
 
-def test_a_task_settles_once(put: Put, take: Take, quota: Make) -> None:
+def test_a_task_settles_once(put: Put, take: Take, quota: MakeQuota) -> None:
     budget = quota()
     task = put(limits=CENTS_5)
     services.succeed(claim=take(), result=None, usage=spend("0.01"))
@@ -252,7 +171,7 @@ def test_without_a_quota_no_statement_is_added(
         services.succeed(claim=claim, result=None)
 
 
-def test_requests_are_spent_when_they_are_accepted_and_hold_nothing(put: Put, take: Take, quota: Make) -> None:
+def test_requests_are_spent_when_they_are_accepted_and_hold_nothing(put: Put, take: Take, quota: MakeQuota) -> None:
     budget = quota(unit="requests", period="day", amount=Decimal(2))
     assert not put().is_metered
     put()
@@ -266,7 +185,7 @@ def test_requests_are_spent_when_they_are_accepted_and_hold_nothing(put: Put, ta
     assert Task.objects.count() == 2
 
 
-def test_unfinished_tasks_are_as_many_as_the_quota_says(put: Put, take: Take, quota: Make) -> None:
+def test_unfinished_tasks_are_as_many_as_the_quota_says(put: Put, take: Take, quota: MakeQuota) -> None:
     quota(unit="unfinished", amount=Decimal(2))
     put()
     put()
@@ -278,7 +197,7 @@ def test_unfinished_tasks_are_as_many_as_the_quota_says(put: Put, take: Take, qu
     assert not accepted(put)
 
 
-def test_the_same_idempotency_key_reserves_once(put: Put, quota: Make) -> None:
+def test_the_same_idempotency_key_reserves_once(put: Put, quota: MakeQuota) -> None:
     budget = quota(amount=Decimal("0.05"))
     first = put(limits=CENTS_5, idempotency_key="k")
     assert put(limits=CENTS_5, idempotency_key="k") == first
@@ -287,7 +206,7 @@ def test_the_same_idempotency_key_reserves_once(put: Put, quota: Make) -> None:
         put(limits=CENTS_5, idempotency_key="another")
 
 
-def test_a_budget_follows_the_key_through_its_rotation(put: Put, quota: Make, key: ApiKey) -> None:
+def test_a_budget_follows_the_key_through_its_rotation(put: Put, quota: MakeQuota, key: ApiKey) -> None:
     budget = quota(subject=f"key:{key.prefix}", amount=Decimal("0.05"))
     put(api_key=key, limits=CENTS_5)
     newer = rotate_api_key(api_key=key, actor=SYSTEM).row
@@ -297,14 +216,14 @@ def test_a_budget_follows_the_key_through_its_rotation(put: Put, quota: Make, ke
     assert stands(budget)[1] == Decimal("0.05")
 
 
-def test_a_key_that_a_key_makes_shares_its_budget(put: Put, quota: Make, key: ApiKey, member: User) -> None:
+def test_a_key_that_a_key_makes_shares_its_budget(put: Put, quota: MakeQuota, key: ApiKey, member: User) -> None:
     quota(subject=f"key:{key.prefix}", amount=Decimal("0.05"))
     put(api_key=key, limits=CENTS_5)
     other = issue_api_key(owner=member, name="other", actor=SYSTEM, within=key).row
     assert not accepted(put, api_key=other, limits=CENTS_5)
 
 
-def test_a_person_gains_nothing_by_another_key(put: Put, quota: Make, key: ApiKey, member: User) -> None:
+def test_a_person_gains_nothing_by_another_key(put: Put, quota: MakeQuota, key: ApiKey, member: User) -> None:
     quota(amount=Decimal("0.05"))
     put(api_key=key, limits=CENTS_5)
     revoke_api_key(api_key=key, actor=SYSTEM)
@@ -312,7 +231,7 @@ def test_a_person_gains_nothing_by_another_key(put: Put, quota: Make, key: ApiKe
     assert not accepted(put, api_key=again, limits=CENTS_5)
 
 
-def test_a_retry_spends_like_any_task_and_by_the_same_key(put: Put, take: Take, quota: Make, key: ApiKey) -> None:
+def test_a_retry_spends_like_any_task_and_by_the_same_key(put: Put, take: Take, quota: MakeQuota, key: ApiKey) -> None:
     budget = quota(subject=f"key:{key.prefix}", amount=Decimal("0.05"))
     put(api_key=key, limits=CENTS_5)
     services.fail(claim=take(), failure=Failure("Bad", "No.", retryable=False), usage=spend("0.01"))
@@ -323,7 +242,7 @@ def test_a_retry_spends_like_any_task_and_by_the_same_key(put: Put, take: Take, 
     assert services.retry(task=old, actor=SYSTEM).api_key == key
 
 
-def test_a_child_spends_its_owners_budget(put: Put, take: Take, quota: Make, member: User, agent: Agent) -> None:
+def test_a_child_spends_its_owners_budget(put: Put, take: Take, quota: MakeQuota, member: User, agent: Agent) -> None:
     quota(amount=Decimal("0.08"))
     parent = put(limits=CENTS_5)
     take()
@@ -332,7 +251,7 @@ def test_a_child_spends_its_owners_budget(put: Put, take: Take, quota: Make, mem
     assert Task.objects.count() == 1
 
 
-def test_bulk_is_all_or_nothing(put: Put, quota: Make, member: User, agent: Agent) -> None:
+def test_bulk_is_all_or_nothing(put: Put, quota: MakeQuota, member: User, agent: Agent) -> None:
     budget = quota()
     one = {"agent": agent, "input": "x", "limits": CENTS_5}
     with pytest.raises(NoQuotaLeft):
@@ -342,29 +261,8 @@ def test_bulk_is_all_or_nothing(put: Put, quota: Make, member: User, agent: Agen
     assert (Task.objects.count(), stands(budget)[1]) == (20, 1)
 
 
-@committed
-def test_bulk_requests_over_the_same_agents_in_another_order_do_not_wait_for_each_other_for_ever(
-    quota: Make, member: User, admin: User, agent: Agent
-) -> None:
-    other = create_agent(slug="other", queue="tasks-tests")
-    for one in (agent, other):
-        quota(subject=f"agent:{one.slug}", amount=Decimal(1_000))
-
-    def work(number: int) -> int:
-        order = [agent, other] if number % 2 else [other, agent]
-        owner = member if number % 2 else admin
-        for _round in range(5):
-            services.submit_many(
-                owner=owner, requests=[{"agent": each, "input": "x", "limits": {"cost": 1}} for each in order]
-            )
-        return 10
-
-    assert sum(at_once(work, 6)) == Task.objects.count() == 60
-    assert [stands(each)[1] for each in Quota.objects.all()] == [30, 30]
-
-
 def test_all_quotas_that_apply_count_and_the_first_that_is_used_up_refuses(
-    put: Put, quota: Make, agent: Agent, admin: User
+    put: Put, quota: MakeQuota, agent: Agent, admin: User
 ) -> None:
     own, all_of_it = quota(), quota(subject="everybody", amount=Decimal("0.10"))
     of_agent = quota(subject="agent:helper", unit="requests", period="day", amount=Decimal(100))
@@ -378,7 +276,7 @@ def test_all_quotas_that_apply_count_and_the_first_that_is_used_up_refuses(
 
 
 def test_a_role_shares_or_each_of_its_members_has_the_amount(
-    put: Put, quota: Make, agent: Agent, member: User, outsider: User
+    put: Put, quota: MakeQuota, agent: Agent, member: User, outsider: User
 ) -> None:
     role = Group.objects.create(name="team")
     member.groups.add(role)
@@ -397,7 +295,7 @@ def test_a_role_shares_or_each_of_its_members_has_the_amount(
 
 
 def test_a_task_without_a_limit_reserves_what_the_quota_or_the_installation_says(
-    put: Put, take: Take, quota: Make, settings: Any
+    put: Put, take: Take, quota: MakeQuota, settings: Any
 ) -> None:
     settings.QUOTA_RESERVE_COST = Decimal("0.10")
     usual, own = quota(), quota(subject="everybody", reserve=Decimal("0.30"))
@@ -408,13 +306,13 @@ def test_a_task_without_a_limit_reserves_what_the_quota_or_the_installation_says
     assert not accepted(put, limits={"cost": "0.000001"}), "it is overdrawn: nothing more is accepted"
 
 
-def test_the_smallest_limit_reserves_something(put: Put, quota: Make) -> None:
+def test_the_smallest_limit_reserves_something(put: Put, quota: MakeQuota) -> None:
     budget = quota()
     put(limits={"cost": "0.000000001"})
     assert stands(budget)[1] == Decimal("0.000001")
 
 
-def test_a_quota_of_zero_accepts_nothing_and_a_disabled_one_bounds_nothing(put: Put, quota: Make) -> None:
+def test_a_quota_of_zero_accepts_nothing_and_a_disabled_one_bounds_nothing(put: Put, quota: MakeQuota) -> None:
     budget = quota(amount=Decimal(0))
     assert not accepted(put, limits={"cost": "0.000001"})
     assert not accepted(put)
@@ -422,7 +320,9 @@ def test_a_quota_of_zero_accepts_nothing_and_a_disabled_one_bounds_nothing(put: 
     assert accepted(put)
 
 
-def test_what_is_reserved_under_a_quota_is_settled_after_it_was_disabled(put: Put, take: Take, quota: Make) -> None:
+def test_what_is_reserved_under_a_quota_is_settled_after_it_was_disabled(
+    put: Put, take: Take, quota: MakeQuota
+) -> None:
     budget = quota()
     put(limits=CENTS_5)
     change_quota(quota=budget, actor=SYSTEM, changes={"is_enabled": False})
@@ -430,7 +330,7 @@ def test_what_is_reserved_under_a_quota_is_settled_after_it_was_disabled(put: Pu
     assert stands(budget) == (Decimal("0.01"), 0)
 
 
-def test_a_quota_can_shrink_grow_and_go_while_tasks_run(put: Put, take: Take, quota: Make) -> None:
+def test_a_quota_can_shrink_grow_and_go_while_tasks_run(put: Put, take: Take, quota: MakeQuota) -> None:
     budget = quota()
     for _task in range(3):
         put(limits=CENTS_5)
@@ -446,35 +346,21 @@ def test_a_quota_can_shrink_grow_and_go_while_tasks_run(put: Put, take: Take, qu
     assert Reservation.objects.count() == 0
 
 
-def test_an_amount_that_another_process_has_changed_counts_at_once(put: Put, quota: Make) -> None:
+def test_an_amount_that_another_process_has_changed_counts_at_once(put: Put, quota: MakeQuota) -> None:
     budget = quota()
     put(limits=CENTS_5)
     Quota.objects.filter(pk=budget.pk).update(amount=Decimal("0.05"))
     assert not accepted(put, limits=CENTS_5)
 
 
-def test_a_quota_that_another_process_has_deleted_bounds_nothing(put: Put, quota: Make) -> None:
+def test_a_quota_that_another_process_has_deleted_bounds_nothing(put: Put, quota: MakeQuota) -> None:
     budget = quota(amount=Decimal("0.05"))
     put(limits=CENTS_5)
     Quota.objects.filter(pk=budget.pk).delete()
     assert accepted(put, limits=CENTS_5)
 
 
-@committed
-def test_tasks_are_accepted_while_their_quota_is_deleted(put: Put, quota: Make) -> None:
-    budget = quota(amount=Decimal(100))
-
-    def work(number: int) -> bool:
-        if number == 3:
-            delete_quota(quota=budget, actor=SYSTEM)
-            return True
-        return all(accepted(put, limits=CENTS_5) for _task in range(5))
-
-    assert at_once(work, 6) == [True] * 6
-    assert (Task.objects.count(), Reservation.objects.count()) == (25, 0)
-
-
-def test_the_next_period_begins_anew(put: Put, quota: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_period_begins_anew(put: Put, quota: MakeQuota, monkeypatch: pytest.MonkeyPatch) -> None:
     budget = quota(unit="requests", period="month", amount=Decimal(1))
     put()
     assert not accepted(put)
@@ -482,43 +368,3 @@ def test_the_next_period_begins_anew(put: Put, quota: Make, monkeypatch: pytest.
     monkeypatch.setattr("agents.tasks.submitting.timezone.now", lambda: later)
     assert accepted(put)
     assert budget.periods.count() == 2
-
-
-def _succeed(claim: Claim, usage: Usage) -> None:
-    services.succeed(claim=claim, result=None, usage=usage)
-
-
-def _fail(claim: Claim, usage: Usage) -> None:
-    services.fail(claim=claim, failure=Failure("E", "e", retryable=False), usage=usage)
-
-
-def _hand_back(claim: Claim, usage: Usage) -> None:
-    services.hand_back(claim=claim, usage=usage)
-
-
-END_SOMEHOW = (_succeed, _fail, _hand_back)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_whatever_happens_the_books_agree(put: Put, quota: Make, seed: int) -> None:
-    """Reserved is the sum of reservations and never below zero; spent is the sum of what tasks have used."""
-    chance = random.Random(seed)
-    budgets = [quota(), quota(unit="tokens", amount=Decimal(2_000)), quota(unit="unfinished", amount=Decimal(6))]
-    used = {"cost": Decimal(0), "tokens": Decimal(0), "unfinished": Decimal(0)}
-    seen = {True: 0, False: 0}
-
-    for _step in range(60):
-        if chance.random() < 0.55:
-            limits = {"cost": f"0.{chance.randint(1, 20):02d}", "tokens": chance.randint(1, 300)}
-            seen[accepted(put, limits=limits if chance.random() < 0.8 else None, max_attempts=1)] += 1
-        elif (claim := take_any()) is not None:
-            usage = spend(f"0.{chance.randint(0, 9):02d}", chance.randint(0, 200))
-            END_SOMEHOW[chance.randrange(len(END_SOMEHOW))](claim, usage)
-        for budget in budgets:
-            held = Reservation.objects.filter(period__quota=budget).aggregate(sum=Sum("amount"))["sum"] or 0
-            assert stands(budget)[1] == held >= 0
-    assert min(seen.values()) > 0, "some were accepted, some refused"
-    for task in Task.objects.filter(finished_at__isnull=False):
-        used["cost"] += task.cost
-        used["tokens"] += task.input_tokens + task.output_tokens
-    assert [stands(each)[0] for each in budgets] == [used[each.unit] for each in budgets]

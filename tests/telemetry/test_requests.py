@@ -148,6 +148,7 @@ def test_requests_are_counted_by_pattern_and_strangers_cannot_make_up_labels(api
     api(admin).get("/api/v1/me")
     assert _count("mutirao_requests_total", route="api/v1/me", status="200") == before + 1
     unknown = _count("mutirao_requests_total", route="unknown", method="OTHER")
+    Client().generic("BREW", "/a-pot-of-tea")
     Client().generic("BREW", "/api/v1/a-pot-of-tea")
     assert _count("mutirao_requests_total", route="unknown", method="OTHER") == unknown + 1
     assert "a-pot-of-tea" not in Client().get("/metrics").content.decode()
