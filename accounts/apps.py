@@ -34,5 +34,6 @@ class AccountsConfig(AppConfig):
         audit.register_verb("role.change", _("changed a role"))
         audit.register_verb("role.delete", _("deleted a role"))
         audit.register_verb("user.roles", _("changed the roles of a user"))
+        audit.register_verb("rights.exceed", _("tried to get beyond their rights"))
         audit.register_verb("grant.give", _("shared something"))
         audit.register_verb("grant.take", _("stopped sharing something"))
