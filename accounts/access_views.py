@@ -32,6 +32,7 @@ from accounts.guard import keeping_an_administrator
 from accounts.models import Role, User
 from accounts.people import change_person, create_person, invite
 from accounts.reasons import access_of
+from accounts.refusals import record_refusal
 from accounts.resources import summarise
 from accounts.rights import names_of
 from accounts.roles import change_role, create_role, delete_role, find_roles, set_roles
@@ -60,6 +61,11 @@ class _AccessView(AsyncGenericAPIView):
         needed = self.needed.get(str(request.method))
         if needed is not None and not self.user.has_perm(needed):
             raise PermissionDenied
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """With a record of who tried to get beyond their rights."""
+        record_refusal(exc, Actor.of(self.request))
+        return super().handle_exception(exc)
 
 
 class UserFilter(django_filters.FilterSet):  # type: ignore[misc]  # django-filter has no types

@@ -68,5 +68,6 @@ class AccountsConfig(AppConfig):
         audit.register_verb("access.denied", _("was refused"))
         audit.register_verb("audit.export", _("exported audit events"))
         audit.register_verb("user.roles", _("changed the roles of a user"))
+        audit.register_verb("rights.exceed", _("tried to get beyond their rights"))
         audit.register_verb("grant.give", _("shared something"))
         audit.register_verb("grant.take", _("stopped sharing something"))

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from accounts.audit import Actor
 from accounts.exceptions import NotYoursToShare, UnknownReceiver
 from accounts.models import User
+from accounts.refusals import record_refusal
 from accounts.resources import Verb
 from accounts.sharing import (
     PERSON,
@@ -75,6 +76,11 @@ class GrantView(AsyncGenericAPIView):
     def user(self) -> User:
         """The caller."""
         return cast("User", self.request.user)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """With a record of who tried to get beyond their rights."""
+        record_refusal(exc, Actor.of(self.request))
+        return super().handle_exception(exc)
 
     def get_thing(self) -> models.Model:
         """What the address names. Raises 404 if the caller may not know of it, NotYoursToShare if they only use it."""

@@ -63,6 +63,16 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
             field.locked = field.widget.locked = frozenset(locked)
             field.queryset = roles
 
+    def clean(self) -> dict[str, Any]:
+        """What the table refuses too, said at the field: Django leaves out what is not in the form."""
+        given: dict[str, Any] = super().clean() or {}
+        for name in ("is_staff", "is_superuser"):
+            if self.instance.is_service and given.get(name):
+                self.add_error(name, _("Nobody signs in as a service account."))
+        if self.instance.erased_at is not None and given.get("is_active"):
+            self.add_error("is_active", _("This person has been erased."))
+        return given
+
     def clean_groups(self) -> list[Group]:
         """Locked roles stay as they are: a browser does not send their boxes."""
         field, given = self.fields["groups"], {*self.cleaned_data["groups"]}

@@ -29,6 +29,7 @@ from accounts.guard import keeping_an_administrator
 from accounts.models import User
 from accounts.people import delete_person
 from accounts.reasons import access_of
+from accounts.refusals import record_refusal
 from accounts.rights import may_manage, rights_changed
 from accounts.roles import set_roles
 from accounts.services import forget_mail
@@ -163,6 +164,13 @@ class UserAdmin(PrivacyAdmin, BaseUserAdmin, ModelAdmin):  # type: ignore[misc, 
             )  # fmt: skip
         super().save_related(request, form, formsets, change)
 
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 (Django's name)
+        """Nobody signs in as a service account."""
+        user = self.get_object(request, id)
+        if isinstance(user, User) and user.is_service:
+            raise PermissionDenied
+        return super().user_change_password(request, id, form_url)
+
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Django's page for the password of somebody else calls this and nothing of ours."""
         if request.resolver_match and request.resolver_match.url_name == "auth_user_password_change":
@@ -175,6 +183,7 @@ class UserAdmin(PrivacyAdmin, BaseUserAdmin, ModelAdmin):  # type: ignore[misc, 
         delete_person(user=obj, by=request.user, actor=Actor.of(request))  # type: ignore[arg-type]
 
     def _refused(self, request: HttpRequest, error: AccountError) -> HttpResponse:
+        record_refusal(error, Actor.of(request))
         self.message_user(request, str(error), messages.ERROR)
         return redirect(request.get_full_path())
 

@@ -17,6 +17,7 @@ from accounts.audit import Actor
 from accounts.exceptions import AccountError
 from accounts.guard import keeping_an_administrator
 from accounts.models import Role
+from accounts.refusals import record_refusal
 from accounts.resources import summarise
 from accounts.rights import lacking, names_of
 from accounts.roles import change_role, create_role, delete_role
@@ -106,5 +107,6 @@ class RoleAdmin(BaseAdmin):
         delete_role(role=obj, by=request.user, actor=Actor.of(request))  # type: ignore[arg-type]
 
     def _refused(self, request: HttpRequest, error: AccountError) -> HttpResponse:
+        record_refusal(error, Actor.of(request))
         self.message_user(request, str(error), messages.ERROR)
         return redirect(request.get_full_path())

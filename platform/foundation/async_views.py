@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from foundation.exceptions import NotFoundProblem
 from foundation.threads import in_thread
 
 
@@ -61,6 +62,12 @@ class AsyncAPIView(APIView):
 
     def _dispatch_in_thread(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return _rendered(super().dispatch(request, *args, **kwargs))
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """No name has a NUL in it, and PostgreSQL does not even look for one. Raises NotFoundProblem."""
+        super().initial(request, *args, **kwargs)
+        if any("\x00" in str(value) for value in kwargs.values()):
+            raise NotFoundProblem
 
     def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> Any:
         """Leaves what is not there yet as it is."""

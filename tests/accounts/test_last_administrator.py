@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import yaml
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import QuerySet
 from django.test import Client
 from django.urls import reverse
 
@@ -16,7 +20,7 @@ from accounts import people, roles
 from accounts.audit import SYSTEM
 from accounts.exceptions import LastAdministrator
 from accounts.guard import keeping_an_administrator
-from accounts.models import AuditEvent, Role, User
+from accounts.models import AuditEvent, PeopleManager, Role, User
 from accounts.people import change_person, create_person, delete_person
 from accounts.roles import change_role, delete_role, ensure_roles, find_roles, set_roles
 from tests.tasks.threads import at_once
@@ -156,6 +160,28 @@ def test_without_the_guard_both_are_gone(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(people, "keeping_an_administrator", nullcontext)
     assert _both_leave() == ["left", "left"]
     assert User.objects.administrators().count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time anyway")
+def test_without_the_lock_each_sees_the_other_stay_and_both_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control for the lock: counting alone is not enough."""
+    both, counted = Barrier(2), PeopleManager.administrators
+    calls = threading.local()
+
+    def count(people: PeopleManager) -> QuerySet[User]:
+        calls.times = getattr(calls, "times", 0) + 1
+        found = counted(people)
+        if calls.times == 2:
+            # Both have done it, and neither has committed.
+            both.wait(10)
+            found = people.filter(pk__in=[*found.values_list("pk", flat=True)])
+            both.wait(10)
+        return found
+
+    monkeypatch.setattr("accounts.guard._take_turns", lambda: None)
+    monkeypatch.setattr(PeopleManager, "administrators", count)
+    assert _both_leave() == ["left", "left"]
 
 
 @pytest.mark.django_db

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils.timezone import now
 from guardian.models import UserObjectPermission
 from guardian.shortcuts import assign_perm
 
@@ -270,3 +271,27 @@ def test_a_conversation_is_not_shared_by_whoever_may_view_all(operator: User, me
     client = _signed_in(operator)
     assert "operator" in client.get(address).content.decode()
     assert client.post(address, {"kind": "user", "name": "operator", "verb": "view"}).status_code == 403
+
+
+def test_a_service_account_becomes_no_staff_and_gets_no_password(admin: User) -> None:
+    robot = User.objects.create(username="robot", is_service=True)
+    client = _signed_in(admin)
+    for flag in ("is_staff", "is_superuser"):
+        answer = client.post(_change("user", robot.pk), {"username": "robot", "is_active": "on", flag: "on"})
+        assert (answer.status_code, "Nobody signs in as a service account" in answer.content.decode()) == (200, True)
+    assert client.post(reverse("admin:auth_user_password_change", args=[robot.pk]), PASSWORD).status_code == 403
+    robot.refresh_from_db()
+    assert (robot.is_staff, robot.is_superuser, robot.password) == (False, False, "")
+
+
+def test_an_erased_person_is_not_activated(admin: User) -> None:
+    gone = User.objects.create(username="gone", is_active=False, erased_at=now())
+    answer = _signed_in(admin).post(_change("user", gone.pk), {"username": "gone", "is_active": "on"})
+    assert (answer.status_code, "has been erased" in answer.content.decode()) == (200, True)
+
+
+def test_an_attempt_to_get_beyond_ones_rights_is_on_the_record() -> None:
+    root = User.objects.create_superuser(username="root")
+    _signed_in(root).post(_change("user", root.pk), {"username": "root", "is_staff": "on"})
+    event = AuditEvent.objects.get(verb="rights.exceed")
+    assert (event.outcome, event.actor_name, event.changes["refusal"]) == ("denied", "root", "LastAdministrator")

@@ -111,3 +111,9 @@ def test_the_role_of_the_last_administrators_stays(api: Api) -> None:
     for refused in (api(only).delete(f"{ROLES}/root"), api(only).patch(f"{ROLES}/root", {"permissions": {}})):
         assert (refused.status_code, refused.json()["type"]) == (409, "urn:mutirao:last-administrator")
     assert User.objects.administrators().count() == 1
+
+
+@pytest.mark.parametrize("address", [f"{ROLES}/%00", "/api/v1/agents/%00", "/api/v1/agents/%00/grants"])
+def test_a_name_with_a_nul_in_it_is_nobodys(api: Api, admin: User, address: str) -> None:
+    """PostgreSQL refuses the query, which was a 500."""
+    assert api(admin).get(address).status_code == 404

@@ -165,7 +165,12 @@ def test_no_body_can_set_what_is_not_offered(api: Api, manager: User, body: dict
 
 
 def test_nobody_changes_those_who_may_more(api: Api, manager: User, admin: User, operator: User) -> None:
-    bodies: list[dict[str, Any]] = [{"email": "a@example.org"}, {"is_active": False}, {"username": "x"}, {"roles": []}]
+    bodies: list[dict[str, Any]] = [
+        {"email": "mine@example.org"},
+        {"is_active": False},
+        {"username": "x"},
+        {"roles": []},
+    ]
     for stronger in (admin, operator):
         for body in bodies:
             refused = api(manager).patch(f"{USERS}/{stronger.pk}", body)
@@ -242,3 +247,22 @@ def test_a_key_needs_the_scope(manager: User) -> None:
 
 def test_roles_that_are_given_exist(manager: User) -> None:
     assert [role.name for role in find_roles(["people manager"])] == ["people manager"]
+
+
+def test_attempts_to_get_beyond_ones_rights_are_on_the_record(api: Api, manager: User, admin: User) -> None:
+    api(manager).patch(f"{USERS}/{admin.pk}", {"is_active": False})
+    api(manager).patch(f"{USERS}/{manager.pk}", {"roles": ["administrator"]})
+    events = AuditEvent.objects.filter(verb="rights.exceed", outcome="denied", actor_name="manager")
+    assert sorted(event.changes["refusal"] for event in events) == ["MissingRight", "StrongerAccount"]
+
+
+@pytest.mark.parametrize("field", ["is_superuser", "is_staff", "groups", "roles", "user_permissions", "is_service"])
+def test_nobody_gives_themselves_anything_on_their_own_page(member: User, field: str) -> None:
+    before = User.objects.filter(pk=member.pk).values("is_superuser", "is_staff", "is_service").get()
+    page = Client()
+    page.force_login(member)
+    sent = {"email": "new@example.org", "first_name": "M", field: "1"}
+    assert page.post("/settings/", sent).status_code == 302
+    assert User.objects.filter(pk=member.pk).values("is_superuser", "is_staff", "is_service").get() == before
+    assert [role.name for role in member.groups.all()] == ["member"]
+    assert not member.user_permissions.exists()

@@ -12,7 +12,8 @@ LANGUAGES = ("en", "pt-BR")
 LOOKS = [f"{size}-{scheme}-{language}" for size in SIZES for scheme in SCHEMES for language in LANGUAGES]
 ALONE = ("/account/login/", "/account/password/reset/")
 PAGES = (
-    "/", "/chat/", "/chat/{conversation}/", "/agents/", "/agents/assistant/", "/tasks/", "/tasks/?status=failed",
+    "/", "/chat/", "/chat/{conversation}/", "/chat/{conversation}/sharing/", "/agents/", "/agents/assistant/",
+    "/tasks/", "/tasks/?status=failed",
     "/tasks/{failed}/", "/tasks/{succeeded}/", "/tasks/{running}/cancel/",
     "/tasks/{approval}/", "/tasks/{input}/", "/tasks/{review}/", "/tasks/{review}/review/", "/approvals/",
     "/approvals/{word}/", "/admin/agents_tools/approval/{word}/change/", "/tasks/{failed}/retry/", "/operations/",
