@@ -14,12 +14,14 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import audit, keys
+from accounts import audit
 from accounts.audit import Actor
 from accounts.exceptions import AccountError
+from accounts.guard import keeping_an_administrator
 from accounts.holdings import end_sessions
 from accounts.models import ApiKey, AuditEvent, User
 from accounts.privacy import Holding, holdings
+from accounts.rights import rights_changed
 from accounts.shredding import shred
 
 VERB = "privacy.erase"
@@ -32,10 +34,6 @@ AT_ONCE = 200
 
 class StillRunning(AccountError):
     """Some of the person's tasks still run. They were asked to stop: erase again in a moment to finish."""
-
-
-class LastAdministrator(AccountError):
-    """The last administrator cannot be erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +66,18 @@ def erase_person(*, user: User, actor: Actor, patience: float = PATIENCE_SECONDS
     return Erased(user.pk, user.username, erased.rows, events)
 
 
-@transaction.atomic
 def close_account(*, user: User, actor: Actor) -> None:
     """Nobody signs in as this person any more, and no key of theirs opens anything. Raises LastAdministrator."""
-    refuse_last_administrator(user)
-    if user.is_active:
-        audit.record(verb="privacy.close", actor=actor, subject=user)
-    if user.has_usable_password():
-        user.set_unusable_password()
-    user.is_active, user.is_staff, user.is_superuser = False, False, False
-    user.save(update_fields=["is_active", "is_staff", "is_superuser", "password"])
-    ApiKey.objects.filter(owner=user, revoked_at=None).update(revoked_at=timezone.now())
-    end_sessions(user)
-    transaction.on_commit(keys.forget)
-
-
-def refuse_last_administrator(user: User) -> None:
-    """Raises LastAdministrator when nobody else could administer the installation. Locks the administrators' rows."""
-    administrators = User.objects.select_for_update().filter(is_superuser=True, is_active=True)
-    if {*administrators.values_list("pk", flat=True)} == {user.pk}:
-        raise LastAdministrator
+    with keeping_an_administrator():
+        if user.is_active:
+            audit.record(verb="privacy.close", actor=actor, subject=user)
+        if user.has_usable_password():
+            user.set_unusable_password()
+        user.is_active, user.is_staff, user.is_superuser = False, False, False
+        user.save(update_fields=["is_active", "is_staff", "is_superuser", "password"])
+        ApiKey.objects.filter(owner=user, revoked_at=None).update(revoked_at=timezone.now())
+        end_sessions(user)
+        rights_changed()
 
 
 def name_of_erased(user: User) -> str:

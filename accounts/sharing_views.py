@@ -61,6 +61,7 @@ class NewGrantSerializer(StrictSerializer):
 class GrantView(AsyncGenericAPIView):
     """What both views of grants share."""
 
+    holds_narrowing = True
     kind: ClassVar[str] = ""
     serializer_class = GrantSerializer
     queryset = User.objects.none()

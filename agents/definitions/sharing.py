@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from django.db import models
-
-from accounts.models import ApiKey, User
+from accounts.models import User
 from accounts.resources import Verb
 from accounts.sharing import Shareable, register_shareable
-from accounts.sharing_views import GrantDetail, GrantList, GrantView, described
+from accounts.sharing_views import GrantDetail, GrantList, described
 from agents.definitions import cache
 from agents.definitions.models import Agent
 from agents.definitions.permissions import CHANGE_AGENT, may_change, may_use
 from agents.definitions.querysets import USE_AGENT
-from foundation.exceptions import NotFoundProblem
 
 
 def find_agent(user: User, slug: str) -> Agent | None:
-    """An agent that this person may use or change, also a disabled one when they may change it."""
+    """An agent that this person may use or change, also a disabled one when they may change it. With a key that is
+    narrowed to agents, one of these.
+    """
     agent = Agent.objects.filter(slug=slug).first()
+    if user.narrowed_to is not None and slug not in user.narrowed_to:
+        return None
     if agent is None or not (may_change(user, agent) or (agent.is_usable and may_use(user, agent))):
         return None
     return agent
@@ -35,25 +36,18 @@ def may_share(user: User, agent: Agent, verb: Verb) -> bool:
     return may_change(user, agent) and (verb != Verb.USE or may_use(user, agent))
 
 
-class _OfAgent(GrantView):
-    kind: ClassVar[str] = "agents"
-
-    def get_thing(self) -> models.Model:
-        """A key that is narrowed to some agents shares no others."""
-        credential = self.request.auth
-        if isinstance(credential, ApiKey) and credential.agents and self.kwargs["slug"] not in credential.agents:
-            raise NotFoundProblem
-        return super().get_thing()
-
-
 @described("agents")
-class AgentGrantList(_OfAgent, GrantList):
+class AgentGrantList(GrantList):
     """With whom an agent is shared."""
 
+    kind: ClassVar[str] = "agents"
+
 
 @described("agents")
-class AgentGrantDetail(_OfAgent, GrantDetail):
+class AgentGrantDetail(GrantDetail):
     """One grant on an agent."""
+
+    kind: ClassVar[str] = "agents"
 
 
 def register() -> None:

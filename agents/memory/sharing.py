@@ -16,7 +16,7 @@ from agents.memory.querysets import VIEW_CONVERSATION
 def find_conversation(user: User, key: str) -> Conversation | None:
     """One's own: who reads what others have shared learns nothing of with whom else."""
     try:
-        return Conversation.objects.filter(owner=user, pk=uuid.UUID(key)).first()
+        return Conversation.objects.visible_to(user).filter(owner=user, pk=uuid.UUID(key)).first()
     except ValueError:
         return None
 

@@ -17,7 +17,8 @@ from django_celery_results.models import TaskResult
 
 from accounts import audit, erasing
 from accounts.audit import Actor
-from accounts.erasing import LastAdministrator, StillRunning, erase_person
+from accounts.erasing import StillRunning, erase_person
+from accounts.exceptions import LastAdministrator
 from accounts.models import ApiKey, ApiSession, AuditEvent, User
 from accounts.privacy import holdings
 from accounts.verifying import verify
