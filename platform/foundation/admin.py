@@ -53,9 +53,11 @@ class ReadOnlyAdmin(BaseAdmin):
 
 
 def _name_of(filter_or_field: Any) -> str:
-    """The column of a filter, with or without a class of its own, or of a search field."""
+    """The column of a filter, with or without a class of its own, or of a search field; the name of a filter's choice."""
     name = filter_or_field[0] if isinstance(filter_or_field, list | tuple) else filter_or_field
-    return name.lstrip("^=@").partition("__")[0] if isinstance(name, str) else ""
+    if not isinstance(name, str):
+        return str(getattr(name, "parameter_name", ""))
+    return name.lstrip("^=@").partition("__")[0]
 
 
 def page(model_admin: Any, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
