@@ -29,10 +29,8 @@ class BaseAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         """
         name = lookup.partition("__")[0]
         columns = {field.name for field in self.opts.get_fields()} | {"pk"}
-        offered = {_name_of(each) for each in (*self.list_filter, *self.list_display, *self.search_fields)} | {
-            "id",
-            "pk",
-        }
+        shown = (*self.list_filter, *self.list_display, *self.search_fields, "id", "pk")
+        offered = {_name_of(each) for each in shown}
         return bool(super().lookup_allowed(lookup, value, request)) and (name in offered or name not in columns)
 
 
@@ -53,9 +51,11 @@ class ReadOnlyAdmin(BaseAdmin):
 
 
 def _name_of(filter_or_field: Any) -> str:
-    """The column of a filter, with or without a class of its own, or of a search field."""
+    """The column of a filter or of a search field, or the name that a filter of our own has in the address."""
     name = filter_or_field[0] if isinstance(filter_or_field, list | tuple) else filter_or_field
-    return name.lstrip("^=@").partition("__")[0] if isinstance(name, str) else ""
+    if not isinstance(name, str):
+        return str(getattr(name, "parameter_name", ""))
+    return name.lstrip("^=@").partition("__")[0]
 
 
 def page(model_admin: Any, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
