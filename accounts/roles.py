@@ -36,6 +36,7 @@ BUILT_IN: Mapping[str, Mapping[str, tuple[Verb, ...]]] = {
         "models": (Verb.VIEW,),
         "conversations": (Verb.VIEW,),
         "approvals": (Verb.VIEW, Verb.APPROVE),
+        "limits": (Verb.VIEW,),
         "telemetry": (Verb.VIEW,),
     },
     DEVELOPER: {"agents": (Verb.VIEW, Verb.USE, Verb.CHANGE)},

@@ -19,6 +19,7 @@ from accounts.audit import SYSTEM, record
 from accounts.limits import create_quota, create_rate_limit
 from accounts.models import User
 from accounts.services import issue_api_key
+from accounts.sharing import share
 from agents.definitions.models import Agent
 from agents.gateway.models import ModelCall
 from agents.memory.services import post_message, start_conversation
@@ -79,6 +80,9 @@ def things_of(member: User, agent: Agent) -> Things:
         owner=member, endpoint=endpoint, url=RECEIVER, host="8.8.8.8", body="{}", event="webhook.test"
     )
     key = issue_api_key(owner=member, name="of the member", actor=SYSTEM).row
+    reader = User.objects.create(username="reader")
+    of_agent = share(thing=agent, verb="use", to=reader, by=None, actor=SYSTEM)
+    of_conversation = share(thing=conversation, verb="view", to=reader, by=member, actor=SYSTEM)
     quota = create_quota(subject="user:member", unit="cost", period="day", amount=Decimal(9), actor=SYSTEM)
     rate = create_rate_limit(subject="user:member", rate="9999/m", actor=SYSTEM)
     queues.change(name="interactive", actor=SYSTEM)
@@ -94,7 +98,7 @@ def things_of(member: User, agent: Agent) -> Things:
         "chat/messages/": {"pk": message.pk},
         "chat/tasks/": {"pk": message.task_id},
         "conversations/": {"pk": conversation.pk},
-        "api/v1/conversations": {"pk": conversation.pk, "message": message.pk, "grant": "user-0"},
+        "api/v1/conversations": {"pk": conversation.pk, "message": message.pk, "grant": of_conversation.id},
         "schedules/": {"pk": schedule.pk, "verb": "pause"},
         "api/v1/schedules": {"pk": schedule.pk},
         "approvals/": {"pk": approval.pk},
@@ -107,12 +111,10 @@ def things_of(member: User, agent: Agent) -> Things:
         "api/v1/api-keys": {"pk": key.pk},
         "api/v1/users": {"pk": member.pk},
         "api/v1/roles": {"name": "member"},
-        "api/v1/agents/": {"grant": "user-0"},
+        "api/v1/agents/": {"grant": of_agent.id},
         "api/v1/quotas": {"pk": quota.pk},
         "api/v1/rate-limits": {"pk": rate.pk},
         "admin/": {"app_label": "accounts", "content_type_id": 1, "object_id": 1, "url": "nowhere"},
-        "admin/agents_tasks/task/": {"pk": task.pk},
-        "admin/agents_tools/toolcall/": {"pk": approval.tool_call_id},
         **_first_of_every_model(member),
     })  # fmt: skip
 
@@ -131,7 +133,7 @@ def _first_of_every_model(member: User) -> dict[str, dict[str, Any]]:
     for model in admin.site._registry:
         row = member if issubclass(model, User) else _row_of(model)
         name = f"admin/{model._meta.app_label}/{model._meta.model_name}/"
-        found[name] = {"object_id": row.pk if row is not None else 1, "id": row.pk if row is not None else 1}
+        found[name] = dict.fromkeys(("object_id", "id", "pk"), row.pk if row is not None else 1)
     return found
 
 
