@@ -33,6 +33,7 @@ class CellsField(serializers.DictField):
 class UserSerializer(serializers.ModelSerializer[User]):
     """An account of a person or a program."""
 
+    email = serializers.CharField(read_only=True, help_text=_("Empty when none is known."))
     roles = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField(source="date_joined", read_only=True)
 

@@ -143,7 +143,8 @@ class Summary:
     def sentence(self) -> str:
         """What it gives, for people: `Agents: view, use; Tasks: change (partly)`. Empty for nothing."""
         rows = {resource.name: resource for resource in resources()}
-        partly = {name: [f"{Verb(verb).label} ({_('partly')})" for verb in self.partial[name]] for name in self.partial}
+        in_part = _("partly")
+        partly = {name: [f"{Verb(verb).label} ({in_part})" for verb in self.partial[name]] for name in self.partial}
         whole = {name: [str(Verb(verb).label) for verb in self.whole[name]] for name in self.whole}
         said = [
             f"{row.label}: {', '.join(whole.get(name, []) + partly.get(name, []))}"

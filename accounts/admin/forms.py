@@ -42,7 +42,9 @@ class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # n
         """Its name, and the cells of the matrix that it fills."""
         given = summarise(names_of(obj.permissions.all())).sentence or _("nothing")
         label = f"{obj.name} — {given}"
-        return f"{label} ({_('more than you may give')})" if obj.pk in self.locked else label
+        # Outside of the f-string: xgettext does not look into one.
+        too_much = _("more than you may give")
+        return f"{label} ({too_much})" if obj.pk in self.locked else label
 
 
 class PersonForm(UserChangeForm):  # type: ignore[misc]

@@ -119,12 +119,13 @@ class ServiceAccountAdmin(BaseAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         """Through the services."""
-        given, actor = form.cleaned_data, Actor.of(request)
+        given, actor, by = form.cleaned_data, Actor.of(request), cast("User", request.user)
         if change:
             account = User.objects.get(pk=obj.pk)
-            change_service_account(user=account, actor=actor, is_active=given["is_active"], roles=given["groups"])
+            is_active, roles = given["is_active"], given["groups"]
+            change_service_account(user=account, actor=actor, is_active=is_active, roles=roles, by=by)
         else:
-            made = make_service_account(name=given["username"], actor=actor, roles=given["groups"])
+            made = make_service_account(name=given["username"], actor=actor, roles=given["groups"], by=by)
             obj.pk, obj._state.adding = made.pk, False
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001

@@ -41,7 +41,8 @@ def chief(db: None) -> User:
 
 def test_it_has_roles_and_keys_and_no_password(robot: User, capsys: pytest.CaptureFixture[str]) -> None:
     assert (robot.is_service, robot.has_usable_password(), robot.is_staff) == (True, False, False)
-    assert AuditEvent.objects.get(verb="service_account.create").changes == {"roles": ["member"]}
+    assert AuditEvent.objects.get(verb="user.create").changes == {"is_service": True}
+    assert AuditEvent.objects.get(verb="user.roles").changes == {"roles": {"before": [], "after": ["member"]}}
     call_command("create_api_key", user="robot", name="nightly", scope=["tasks:read"])
     client = APIClient()
     client.credentials(HTTP_X_API_KEY=capsys.readouterr().out.strip())

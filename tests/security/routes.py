@@ -14,6 +14,7 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from django_celery_results.models import TaskResult
+from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts.audit import SYSTEM, record
 from accounts.limits import create_quota, create_rate_limit
@@ -88,6 +89,7 @@ def things_of(member: User, agent: Agent) -> Things:
     queues.change(name="interactive", actor=SYSTEM)
     slots.set_limit(agent=agent, most_running=1, actor=SYSTEM)
     record(verb="user.change", actor=SYSTEM, subject=member)
+    RefreshToken.for_user(member).blacklist()
     _unattended()
     of_tasks = {"pk": task.pk, "call": approval.tool_call_id, "verb": "cancel"}
     return Things({

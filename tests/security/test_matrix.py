@@ -60,9 +60,9 @@ def _is_in(response: HttpResponseBase, route: str) -> bool:
     if route.startswith("api/"):
         return response.status_code < 300 or response.status_code == HTTPStatus.CONFLICT
     if response.status_code in (301, 302, 303):
-        return not response.headers["Location"].startswith(
-            ("/account/login/", "/account/reauthenticate/", "/admin/login")
-        )
+        to = response.headers["Location"]
+        # The admin sends those whose thing is not there back to its index.
+        return to != "/admin/" and not to.startswith(("/account/login/", "/account/reauthenticate/", "/admin/login"))
     return response.status_code not in (
         HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED,
     )  # fmt: skip

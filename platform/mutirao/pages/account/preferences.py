@@ -84,8 +84,8 @@ def _deeds(user: User) -> list[dict[str, Any]]:
     events = sorted(found, key=lambda event: (event.created_at, event.pk), reverse=True)
     return [
         {
-            "label": audit.label_of(event.verb), "outcome": event.outcome, "created_at": event.created_at,
-            "actor_name": event.actor_name, "is_mine": event.actor_id == user.pk,
+            "label": audit.label_of(event.verb), "where": event.changes.get("route", ""), "outcome": event.outcome,
+            "created_at": event.created_at, "actor_name": event.actor_name, "is_mine": event.actor_id == user.pk,
         }
         for event in events[:MOST_DEEDS]
     ]  # fmt: skip
