@@ -67,3 +67,34 @@ def names_of(site: Site) -> dict[str, str]:
         "endpoint": site.request("GET", "/api/v1/webhooks")[1]["results"][0]["id"],
         "delivery": site.request("GET", "/api/v1/webhooks/deliveries?state=failed")[1]["results"][0]["id"],
     }
+
+
+def access_pages(site: Site) -> dict[str, str]:
+    """Addresses of the admin about people and what they may, by what they show; makes what is to be seen there."""
+    ana = next(user for user in site.request("GET", "/api/v1/users")[1]["results"] if user["username"] == "ana")
+    for quota in (
+        {"subject": "user:ana", "unit": "cost", "period": "month", "amount": "25"},
+        {"subject": "role:member", "unit": "tokens", "period": "day", "amount": "200000", "each_member": True},
+        {"subject": "everybody", "unit": "cost", "period": "month", "amount": "500"},
+    ):
+        site.request("POST", "/api/v1/quotas", quota)
+    site.request("POST", "/api/v1/rate-limits", {"subject": "agent:assistant", "rate": "60/m"})
+    site.request("POST", "/api/v1/agents/assistant/grants", {"user": "ana", "verb": "change"})
+    event = next(
+        event["id"] for event in site.request("GET", "/api/v1/audit")[1]["results"] if event["verb"] == "grant.give"
+    )
+    asked = "from accounts.models import Role; print(Role.objects.get(name='operator').pk)"
+    role = site.manage("shell", "--no-imports", "-c", asked).stdout.split()[-1]
+    agent = site.request("GET", "/api/v1/agents/assistant")[1]["id"]
+    return {
+        "users": "/admin/accounts/user/",
+        "user": f"/admin/accounts/user/{ana['id']}/change/",
+        "why": f"/admin/accounts/user/{ana['id']}/access/",
+        "role": f"/admin/accounts/role/{role}/change/",
+        "new-key": "/admin/accounts/apikey/add/",
+        "quotas": "/admin/accounts/quota/",
+        "new-quota": "/admin/accounts/quota/add/",
+        "grants": f"/admin/agents_definitions/agent/{agent}/sharing/",
+        "audit": "/admin/accounts/auditevent/",
+        "event": f"/admin/accounts/auditevent/{event}/change/",
+    }
