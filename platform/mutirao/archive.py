@@ -22,6 +22,8 @@ from django.utils.translation import gettext as _
 MANIFEST, KEY, BODY = "manifest.json", "key.age", "backup.zip.age"
 FORMAT, VERSION = "mutirao-backup", 1
 BLOCK = 1 << 20
+# age's estimate of what this machine can do is taken anew each time.
+TRIES = 5
 
 
 class NotABackup(Exception):
@@ -162,13 +164,23 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+def _identity(sealed: bytes, passphrase: str) -> str:
+    """The key of the backup. age refuses work that would take it too long by its own estimate, which is wrong on a
+    machine that is busy at that moment, so it is asked more than once.
+    """
+    for _try in range(TRIES):
+        try:
+            return pyrage.passphrase.decrypt(sealed, passphrase).decode()
+        except pyrage.DecryptError as error:
+            if "work" not in str(error).lower():
+                raise NotABackup(_("The passphrase is not the one of this backup.")) from error
+    raise NotABackup(_("To open the backup would take this machine too long; try again when it is less busy."))
+
+
 def _decrypt(archive: zipfile.ZipFile, passphrase: str, target: IO[bytes]) -> None:
     if not passphrase:
         raise NotABackup(_("The backup is encrypted; it needs its passphrase."))
-    try:
-        identity = pyrage.passphrase.decrypt(archive.read(KEY), passphrase).decode()
-    except pyrage.DecryptError as error:
-        raise NotABackup(_("The passphrase is not the one of this backup.")) from error
+    identity = _identity(archive.read(KEY), passphrase)
     try:
         with archive.open(BODY) as sealed:
             pyrage.decrypt_io(sealed, target, [pyrage.x25519.Identity.from_str(identity)])
