@@ -170,10 +170,12 @@ def _identity(sealed: bytes, passphrase: str) -> str:
     """
     for _try in range(TRIES):
         try:
-            return pyrage.passphrase.decrypt(sealed, passphrase).decode()
+            opened: bytes = pyrage.passphrase.decrypt(sealed, passphrase)
         except pyrage.DecryptError as error:
             if "work" not in str(error).lower():
                 raise NotABackup(_("The passphrase is not the one of this backup.")) from error
+        else:
+            return opened.decode()
     raise NotABackup(_("To open the backup would take this machine too long; try again when it is less busy."))
 
 
