@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -12,12 +13,13 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 from guardian.models import UserObjectPermission
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts import keys
-from accounts.models import ApiKey, ApiSession, AuditEvent, User
+from accounts.models import ApiKey, ApiSession, AuditEvent, Quota, RateLimit, User
 from accounts.privacy import Holding, blank, delete, ids_of, register_holding, rows_of
 
 Rows = Iterator[Mapping[str, Any]]
@@ -55,6 +57,12 @@ def _blank_keys(user: User) -> int:
     count = blank(ApiKey.objects.filter(owner=user).exclude(name="", digest=""), **blank_values)
     keys.forget()
     return count
+
+
+def _limits(user: User) -> list[QuerySet[Quota] | QuerySet[RateLimit]]:
+    """Those of the person and of their keys."""
+    own = Q(user=user) | Q(api_key__owner=user)
+    return [Quota.objects.filter(own), RateLimit.objects.filter(own)]
 
 
 def _sessions(user: User) -> Rows:
@@ -108,6 +116,11 @@ def register_holdings() -> None:
         Holding(
             "api-keys", _("API keys"), _keys, _blank_keys, order=920,
             things=lambda user: ids_of(ApiKey.objects.filter(owner=user)),
+        ),
+        Holding(
+            "limits", _("quotas and rate limits"), lambda user: chain.from_iterable(map(rows_of, _limits(user))),
+            lambda user: sum(map(delete, _limits(user))), order=925,
+            things=lambda user: chain.from_iterable(map(ids_of, _limits(user))),
         ),
         Holding("sessions", _("sessions"), _sessions, end_sessions, order=930),
         Holding("second-factors", _("second factors and mail addresses"), _proofs, _delete_proofs, order=940),

@@ -163,4 +163,9 @@ def _record(
     if before and after and not changes:
         return
     done = "create" if not before else "change" if after else "delete"
-    audit.record(verb=f"{kind}.{done}", actor=actor, subject=row, changes={"subject": name_of(row), **changes})
+    audit.record(verb=f"{kind}.{done}", actor=actor, subject=row, changes={"subject": _subject_of(row), **changes})
+
+
+def _subject_of(row: Quota | RateLimit) -> str:
+    """For the record: a person by their id, as the name is to go when they are erased."""
+    return f"user:{row.user_id}" if row.user_id else name_of(row)

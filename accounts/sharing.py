@@ -192,5 +192,6 @@ def _as_grant(row: Row, verb: Verb) -> Grant:
 
 
 def _record(verb: str, thing: models.Model, grant: Grant, actor: Actor) -> None:
-    to = {"kind": grant.kind, "id": grant.receiver_id, "name": grant.receiver}
+    # A person by their id: the name is to go when they are erased, and this event is not about them.
+    to = {"kind": grant.kind, "id": grant.receiver_id, **({"name": grant.receiver} if grant.kind == ROLE else {})}
     audit.record(verb=verb, actor=actor, subject=thing, changes={"verb": grant.verb.value, "to": to})

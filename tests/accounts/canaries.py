@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from allauth.mfa.models import Authenticator
@@ -15,13 +16,14 @@ from django.db.models import Count, Sum
 from django.db.models.functions import TruncDay
 from django.utils import timezone
 from django_celery_results.models import TaskResult
-from guardian.shortcuts import assign_perm
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts import audit
 from accounts.audit import Actor
+from accounts.limits import create_quota, create_rate_limit, delete_quota
 from accounts.models import ApiSession, User
 from accounts.services import change_profile, issue_api_key
+from accounts.sharing import share
 from agents.definitions.models import Agent
 from agents.gateway.models import ModelCall
 from agents.memory.models import Conversation
@@ -75,7 +77,11 @@ def planted(agent: Agent, member: User, operator: User, admin: User) -> User:
     one, two, three, four, five, six, seven, eight, nine, ten = CANARIES
     user = User.objects.create_user(username=one, email=f"{two}@example.org", password="a-password-12", last_name=three)
     user.groups.set(member.groups.all())
-    assign_perm("agents_definitions.use_agent", user, agent)
+    share(thing=agent, verb="use", to=user, by=admin, actor=Actor(admin.pk, "admin"))
+    for unit in ("tokens", "cost"):
+        quota = create_quota(subject=f"user:{one}", unit=unit, period="day", amount=Decimal(10**6), actor=audit.SYSTEM)
+    delete_quota(quota=quota, actor=audit.SYSTEM)
+    create_rate_limit(subject=f"user:{one}", rate="9999/m", actor=audit.SYSTEM)
     mine = Actor(user.pk, user.username, "192.0.2.77", four)
     change_profile(user=user, values={"first_name": five}, actor=mine)
     key = issue_api_key(owner=user, name=six, actor=mine).row

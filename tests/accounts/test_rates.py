@@ -124,11 +124,12 @@ class TestWhoseItIs:
         change_rate_limit(limit=limit, rate="6/m", actor=SYSTEM)
         change_rate_limit(limit=limit, rate="6/m", actor=SYSTEM)
         delete_rate_limit(limit=limit, actor=SYSTEM)
+        whose = f"user:{member.pk}"  # the name is to go when they are erased
         events = AuditEvent.objects.order_by("created_at", "id").values_list("verb", "changes")
         assert [*events] == [
-            ("rate_limit.create", {"subject": "user:member", "rate": {"before": None, "after": "5/m"}}),
-            ("rate_limit.change", {"subject": "user:member", "rate": {"before": "5/m", "after": "6/m"}}),
-            ("rate_limit.delete", {"subject": "user:member", "rate": {"before": "6/m", "after": None}}),
+            ("rate_limit.create", {"subject": whose, "rate": {"before": None, "after": "5/m"}}),
+            ("rate_limit.change", {"subject": whose, "rate": {"before": "5/m", "after": "6/m"}}),
+            ("rate_limit.delete", {"subject": whose, "rate": {"before": "6/m", "after": None}}),
         ]
 
 
