@@ -22,7 +22,11 @@ class _MomentField(django_filters.IsoDateTimeFilter.field_class):  # type: ignor
         """Raises ValidationError for one at the ends of the calendar."""
         try:
             moment = super().clean(value)
-            if moment is None or FIRST < moment < LAST:
+            if moment is None:
+                return None
+            # PostgreSQL knows no zone that is 16 hours away or more.
+            moment = moment.astimezone(UTC)
+            if FIRST < moment < LAST:
                 return moment
         except OverflowError:
             pass

@@ -6,8 +6,10 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init
 from django_structlog.celery.steps import DjangoStructLogInitStep
+
+from mutirao.broker import keep_calm
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mutirao.settings")
 
@@ -22,3 +24,9 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 @setup_logging.connect
 def keep_our_logging(**_signal: Any) -> None:
     """Somebody listens, so Celery leaves the loggers as Django has set them up, with the ids and the masks."""
+
+
+@worker_init.connect
+def outlive_the_broker(**_signal: Any) -> None:
+    """Losing it is no reason to stop."""
+    keep_calm()

@@ -115,3 +115,9 @@ def test_agents_are_those_one_may_use(api: Api, member: User, outsider: User, ag
     assert api(member).get("/api/v1/agents/echo").json()["version"]["number"] == 1
     assert api(outsider).get("/api/v1/agents").json()["results"] == []
     assert api(outsider).get("/api/v1/agents/echo").status_code == 404
+
+
+@pytest.mark.parametrize("moment", ["0064-05-23T15:57:54-20:39", "2026-01-01T00:00:00+23:59", "2026-01-01T00:00:00Z"])
+def test_a_moment_of_a_far_zone_is_one_that_every_database_knows(api: Api, member: User, moment: str) -> None:
+    answer = api(member).get(TASKS, {"created_after": moment})
+    assert (answer.status_code, answer.json()["results"]) == (200, [])
