@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import django_filters
 from django.contrib.auth.models import Group
@@ -12,7 +12,6 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -27,6 +26,7 @@ from accounts.access_serializers import (
     UserSerializer,
 )
 from accounts.audit import Actor
+from accounts.caller_views import CallerView
 from accounts.exceptions import InvalidPerson
 from accounts.guard import keeping_an_administrator
 from accounts.models import Role, User
@@ -36,24 +36,12 @@ from accounts.refusals import record_refusal
 from accounts.resources import summarise
 from accounts.rights import names_of
 from accounts.roles import change_role, create_role, delete_role, find_roles, set_roles
-from foundation.async_views import AsyncGenericAPIView
 
 
-class _AccessView(AsyncGenericAPIView):
+class _AccessView(CallerView):
     """What these views share. `needed` says which permission a method takes."""
 
     needed: ClassVar[dict[str, str]] = {}
-    tag: ClassVar[str] = ""
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return f"{self.tag}:{'read' if self.request.method in SAFE_METHODS else 'write'}"
-
-    @property
-    def user(self) -> User:
-        """The caller."""
-        return cast("User", self.request.user)
 
     def check_permissions(self, request: Request) -> None:
         """Raises 401 and 403."""
@@ -81,7 +69,7 @@ class UserFilter(django_filters.FilterSet):  # type: ignore[misc]  # django-filt
 
 
 class _UserView(_AccessView):
-    tag: ClassVar[str] = "users"
+    area = "users"
     ordering = ("username", "id")
     queryset = User.objects.none()
     serializer_class = UserSerializer
@@ -190,7 +178,7 @@ class UserAccess(_UserView):
 
 
 class _RoleView(_AccessView):
-    tag: ClassVar[str] = "roles"
+    area = "roles"
     ordering = ("name", "id")
     lookup_field = "name"
     queryset = Role.objects.none()

@@ -38,12 +38,12 @@ class Actor:
     request_id: str = ""
 
     @classmethod
-    def of(cls, request: HttpRequest | Asked) -> Actor:
-        """Whoever sent this request."""
-        user = request.user
+    def of(cls, request: HttpRequest | Asked, *, user: User | None = None) -> Actor:
+        """Whoever sent this request; `user` where that is known before the request knows them."""
+        who = user or request.user
         return cls(
-            user_id=user.pk if isinstance(user, User) else None,
-            name=user.get_username() if isinstance(user, User) else "",
+            user_id=who.pk if isinstance(who, User) else None,
+            name=who.get_username() if isinstance(who, User) else "",
             address=client_address(request.META, proxies=settings.TRUSTED_PROXIES),
             request_id=str(getattr(request, "request_id", "")),
         )

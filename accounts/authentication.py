@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from typing import Any
 
 from django.conf import settings
@@ -19,13 +17,13 @@ from accounts.models import ApiKey, AuditEvent, User
 from accounts.narrowing import narrow
 from accounts.tokens import InvalidToken, read_access
 from foundation.addresses import client_address
+from foundation.seldom import Seldom
 
 REALM = 'Bearer realm="mutirao"'
 # What keys and JWTs are made of. No comma: servers join repeated headers with one.
 _CREDENTIAL = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")
 # A program with a key that was revoked tries on and on; the record says so at most so often for each key and process.
-TOLD_EVERY_SECONDS = 60.0
-MOST_TOLD = 10_000
+refused_keys_told = Seldom(seconds=60.0)
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -78,7 +76,7 @@ def _by_key(text: str, request: Request) -> tuple[User, ApiKey]:
         key = keys.authenticate(text, address=address)
     except InvalidKey as error:
         if isinstance(error, KeyRefused):
-            _tell(error, request, address)
+            _tell(error, request)
         # One sentence for all: whoever has found a key learns nothing of it.
         sentence = _("The API key is wrong, revoked or expired, or may not be used from here.")
         raise AuthenticationFailed(sentence, "invalid-key") from error
@@ -86,37 +84,13 @@ def _by_key(text: str, request: Request) -> tuple[User, ApiKey]:
     return key.owner, key
 
 
-_told: dict[Any, float] = {}
-_lock = threading.Lock()
-
-
-def forget_told() -> None:
-    """As if nobody had tried yet."""
-    with _lock:
-        _told.clear()
-
-
-def _tell(refusal: KeyRefused, request: Request, address: str | None) -> None:
+def _tell(refusal: KeyRefused, request: Request) -> None:
     """Writes down that a known key was refused."""
-    if not _is_news(refusal.key.pk):
-        return
-    owner = refusal.key.owner
-    actor = audit.Actor(owner.pk, owner.get_username(), address, str(getattr(request, "request_id", "")))
-    audit.record(
-        verb="api_key.use", actor=actor, subject=refusal.key, outcome=AuditEvent.Outcome.DENIED,
-        changes={"reason": refusal.reason},
-    )  # fmt: skip
-
-
-def _is_news(key_id: Any) -> bool:
-    now = time.monotonic()
-    with _lock:
-        if now - _told.get(key_id, -TOLD_EVERY_SECONDS) < TOLD_EVERY_SECONDS:
-            return False
-        if len(_told) >= MOST_TOLD:
-            _told.clear()
-        _told[key_id] = now
-    return True
+    if refused_keys_told.is_news(refusal.key.pk):
+        audit.record(
+            verb="api_key.use", actor=audit.Actor.of(request, user=refusal.key.owner), subject=refusal.key,
+            outcome=AuditEvent.Outcome.DENIED, changes={"reason": refusal.reason},
+        )  # fmt: skip
 
 
 def _by_token(text: str) -> tuple[User, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import structlog
@@ -11,15 +9,12 @@ from django.db import DatabaseError, transaction
 
 from accounts import audit
 from accounts.models import AuditEvent, User
+from foundation.seldom import Seldom
 
 logger = structlog.get_logger(__name__)
 
 # Of one person at one address in each process: whoever knocks all day fills no table.
-EVERY_SECONDS = 60.0
-MOST_REMEMBERED = 10_000
-
-_told: dict[tuple[Any, str], float] = {}
-_lock = threading.Lock()
+told = Seldom(seconds=60.0)
 
 
 def note_denied(request: Any) -> None:
@@ -30,7 +25,7 @@ def note_denied(request: Any) -> None:
     match = getattr(request, "resolver_match", None)
     # The pattern, not the address: it holds no ids, and no query.
     route = str(match.route) if match is not None else ""
-    if not _is_news((user.pk, f"{request.method} {route}")):
+    if not told.is_news((user.pk, f"{request.method} {route}")):
         return
     try:
         with transaction.atomic():
@@ -42,20 +37,3 @@ def note_denied(request: Any) -> None:
             )
     except DatabaseError as error:
         logger.warning("denial_not_recorded", error=type(error).__name__)
-
-
-def forget() -> None:
-    """Forgets what was told."""
-    with _lock:
-        _told.clear()
-
-
-def _is_news(key: tuple[Any, str]) -> bool:
-    now = time.monotonic()
-    with _lock:
-        if now < _told.get(key, 0.0):
-            return False
-        if len(_told) >= MOST_REMEMBERED:
-            _told.clear()
-        _told[key] = now + EVERY_SECONDS
-        return True

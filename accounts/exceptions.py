@@ -82,10 +82,6 @@ class NotManageable(AccountError):
     """Only somebody who has all rights of the owner, and may issue keys, can issue one for them."""
 
 
-class InvalidServiceAccount(AccountError):
-    """A service account cannot be made of this."""
-
-
 class SessionOver(AccountError):
     """The session has ended, or its owner cannot sign in any more."""
 

@@ -10,16 +10,15 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.audit import Actor
+from accounts.caller_views import CallerView
 from accounts.exceptions import AgentNotUsable, InvalidAddress, KeyEnded, NameTaken, ScopeTooWide
 from accounts.issuing import IssuedKey, issue_api_key, revoke_api_key, rotate_api_key
 from accounts.models import ApiKey, User
 from accounts.serializers import ApiKeySerializer, IssuedApiKeySerializer, NewApiKeySerializer, RotateSerializer
-from foundation.async_views import AsyncGenericAPIView
 from foundation.exceptions import Problem
 
 
@@ -37,17 +36,13 @@ class KeyHasEnded(Problem):
     default_code = "key-ended"
 
 
-class ApiKeyView(AsyncGenericAPIView):
+class ApiKeyView(CallerView):
     """What both views of keys share."""
 
+    area = "keys"
     queryset = ApiKey.objects.none()
     serializer_class = ApiKeySerializer
     holds_narrowing = True
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return "keys:read" if self.request.method in SAFE_METHODS else "keys:write"
 
     @property
     def used_key(self) -> ApiKey | None:
@@ -56,12 +51,12 @@ class ApiKeyView(AsyncGenericAPIView):
 
     def get_queryset(self) -> QuerySet[ApiKey]:
         """One's own keys; everyone's for whoever may view keys. With a key for some agents, those that came of it."""
-        visible = ApiKey.objects.visible_to(cast("User", self.request.user))
+        visible = ApiKey.objects.visible_to(self.user)
         return visible.reached_with(self.used_key).select_related("owner")
 
     def own_key(self) -> ApiKey:
         """The key of the address. Raises 404 for another's: only its owner changes anything about it here."""
-        own = ApiKey.objects.filter(owner=cast("User", self.request.user)).reached_with(self.used_key)
+        own = ApiKey.objects.filter(owner=self.user).reached_with(self.used_key)
         return get_object_or_404(own.select_related("owner"), pk=self.kwargs["pk"])
 
 

@@ -11,13 +11,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts import limits, subjects
 from accounts.audit import Actor
+from accounts.caller_views import CallerView
 from accounts.exceptions import InvalidLimit
 from accounts.limit_serializers import (
     NewQuotaSerializer,
@@ -27,32 +27,21 @@ from accounts.limit_serializers import (
     RateLimitChangeSerializer,
     RateLimitSerializer,
 )
-from accounts.models import Quota, RateLimit, User
-from foundation.async_views import AsyncGenericAPIView
-from foundation.exceptions import NotFoundProblem
+from accounts.models import Quota, RateLimit
 from foundation.pagination import TiedOrdering
 
 LOCATION = OpenApiParameter("Location", OpenApiTypes.URI_REF, "header", response=[201])
 Made = TypeVar("Made")
 
 
-class LimitView(AsyncGenericAPIView):
+class LimitView(CallerView):
     """What all of these views share."""
 
+    area = "limits"
     filter_backends = (TiedOrdering,)
     ordering_fields: ClassVar = ["created_at"]
     # Of the model that they are about.
     model_name: str
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return "limits:read" if self.request.method in SAFE_METHODS else "limits:write"
-
-    @property
-    def user(self) -> User:
-        """The caller."""
-        return cast("User", self.request.user)
 
     def check_may(self, verb: str) -> None:
         """Raises PermissionDenied for whoever may not add, change or delete them."""
@@ -64,21 +53,6 @@ class LimitView(AsyncGenericAPIView):
         given = kind(data=self.request.data)
         given.is_valid(raise_exception=True)
         return cast("dict[str, Any]", given.validated_data)
-
-    def visible(self) -> QuerySet[Any]:
-        """The rows that the caller may see."""
-        raise NotImplementedError
-
-    def get_queryset(self) -> QuerySet[Any]:
-        """The same, for lists."""
-        return self.visible()
-
-    def found(self) -> Any:
-        """The row of the address. Raises 404 for what the caller may not see."""
-        row = self.visible().filter(pk=self.kwargs["pk"]).first()
-        if row is None:
-            raise NotFoundProblem
-        return row
 
     def shown(self, row: Any, **options: Any) -> Response:
         """The answer that shows it."""
@@ -100,7 +74,7 @@ class QuotaView(LimitView):
     serializer_class: Any = QuotaSerializer
     model_name = "quota"
 
-    def visible(self) -> QuerySet[Quota]:
+    def get_queryset(self) -> QuerySet[Quota]:
         """Those that bound the caller; all for whoever may view quotas."""
         return Quota.objects.visible_to(self.user, subjects.agents().usable_by(self.user)).named()
 
@@ -132,7 +106,7 @@ class QuotaDetail(QuotaView):
     @extend_schema(operation_id="quotas_get", summary="Show a quota", tags=["limits"])
     def get(self, request: Request, **kwargs: Any) -> Response:
         """One quota, and how it stands."""
-        return self.shown(self.found())
+        return self.shown(self.get_object())
 
     @extend_schema(
         operation_id="quotas_change", summary="Change a quota", tags=["limits"],
@@ -140,7 +114,7 @@ class QuotaDetail(QuotaView):
     )  # fmt: skip
     def patch(self, request: Request, **kwargs: Any) -> Response:
         """Changes the amount, what is reserved, or whether it counts. What is spent stays spent."""
-        row = self.found()
+        row = self.get_object()
         self.check_may("change")
         changes = self.body(QuotaChangeSerializer)
         return self.shown(by_field(limits.change_quota, quota=row, actor=Actor.of(request), changes=changes))
@@ -148,7 +122,7 @@ class QuotaDetail(QuotaView):
     @extend_schema(operation_id="quotas_delete", summary="Delete a quota", tags=["limits"], responses={204: None})
     def delete(self, request: Request, **kwargs: Any) -> Response:
         """Forgets a quota and what was spent of it."""
-        row = self.found()
+        row = self.get_object()
         self.check_may("delete")
         limits.delete_quota(quota=row, actor=Actor.of(request))
         return Response(status=204)
@@ -161,7 +135,7 @@ class RateLimitView(LimitView):
     serializer_class: Any = RateLimitSerializer
     model_name = "ratelimit"
 
-    def visible(self) -> QuerySet[RateLimit]:
+    def get_queryset(self) -> QuerySet[RateLimit]:
         """Those that bound the caller; all for whoever may view rate limits."""
         return RateLimit.objects.visible_to(self.user, subjects.agents().usable_by(self.user)).named()
 
@@ -195,7 +169,7 @@ class RateLimitDetail(RateLimitView):
     @extend_schema(operation_id="rate_limits_get", summary="Show a rate limit", tags=["limits"])
     def get(self, request: Request, **kwargs: Any) -> Response:
         """One rate limit."""
-        return self.shown(self.found())
+        return self.shown(self.get_object())
 
     @extend_schema(
         operation_id="rate_limits_change", summary="Change a rate limit", tags=["limits"],
@@ -203,7 +177,7 @@ class RateLimitDetail(RateLimitView):
     )  # fmt: skip
     def patch(self, request: Request, **kwargs: Any) -> Response:
         """Another rate; it begins to count from zero."""
-        row = self.found()
+        row = self.get_object()
         self.check_may("change")
         rate = self.body(RateLimitChangeSerializer)["rate"]
         return self.shown(by_field(limits.change_rate_limit, limit=row, rate=rate, actor=Actor.of(request)))
@@ -213,7 +187,7 @@ class RateLimitDetail(RateLimitView):
     )
     def delete(self, request: Request, **kwargs: Any) -> Response:
         """The installation's own limits count again."""
-        row = self.found()
+        row = self.get_object()
         self.check_may("delete")
         limits.delete_rate_limit(limit=row, actor=Actor.of(request))
         return Response(status=204)

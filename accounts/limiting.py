@@ -6,7 +6,6 @@ say where no row does. docs/limits.md tells it to those who set them.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from accounts.models import ApiKey, RateLimit, User
 from accounts.rates import Rate, parse_rate
 from foundation.outage import Outage
 from foundation.remembered import Remembered
+from foundation.seldom import Seldom
 from telemetry import metrics
 
 logger = structlog.get_logger(__name__)
@@ -37,7 +37,6 @@ IPV6_PREFIX = 64
 # After a failure nobody asks Redis for so long, and then one does: the others need not wait for its timeout too.
 QUIET_SECONDS = 1.0
 PATIENCE_SECONDS = 5.0
-LOG_SECONDS = 10.0
 AWAY = (ConnectionInterrupted, RedisError)
 
 Rates = tuple[Rate, ...]
@@ -166,7 +165,8 @@ def limits_of_agent(agent_id: uuid.UUID) -> list[Limit]:
 
 
 _outage = Outage(quiet_seconds=QUIET_SECONDS, patience_seconds=PATIENCE_SECONDS)
-_logged_at = float("-inf")
+# An outage is logged so often, not for every request.
+_logged = Seldom(seconds=10.0)
 
 
 def count(limits: Sequence[Limit]) -> list[Usage]:
@@ -183,7 +183,8 @@ def count(limits: Sequence[Limit]) -> list[Usage]:
         usages = [_count(limit) for limit in limits]
     except AWAY as error:
         _outage.failed()
-        _log(error)
+        if _logged.is_news():
+            logger.error("rate_limits_skipped", error=type(error).__name__, closed=settings.RATE_FAIL_CLOSED)  # noqa: TRY400
         return _uncounted(limits)
     _outage.answered()
     return usages
@@ -212,17 +213,8 @@ def _note_skipped(scope: str) -> None:
     metrics.RATE_LIMITS_SKIPPED.labels(scope).inc()
 
 
-def _log(error: Exception) -> None:
-    """Not for every request of an outage."""
-    global _logged_at
-    if time.monotonic() - _logged_at >= LOG_SECONDS:
-        _logged_at = time.monotonic()
-        logger.error("rate_limits_skipped", error=type(error).__name__, closed=settings.RATE_FAIL_CLOSED)
-
-
 def forget() -> None:
     """This process sees changed rows at once, and asks Redis again."""
-    global _logged_at
     rows.forget()
     _outage.answered()
-    _logged_at = float("-inf")
+    _logged.forget()

@@ -155,11 +155,7 @@ def _record(
     row: Quota | RateLimit, kind: str, before: Mapping[str, Any], after: Mapping[str, Any], actor: Actor
 ) -> None:
     """Before and after of what has changed. Nothing is written where nothing has."""
-    changes: dict[str, Any] = {
-        name: {"before": before.get(name), "after": after.get(name)}
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
-    }
+    changes = audit.difference(before, after)
     if before and after and not changes:
         return
     done = "create" if not before else "change" if after else "delete"

@@ -27,6 +27,7 @@ SHREDDABLE = ("actor_name", "subject_name", "changes", "address", "request_id")
 BLANK: dict[str, Any] = {"actor_name": "", "subject_name": "", "changes": {}, "address": None, "request_id": ""}
 PROVEN = ("id", "created_at", "verb", "outcome", "actor_id", "subject_type", "subject_id", "digests")
 COLUMNS = (*PROVEN, *SHREDDABLE, "position", "hash", "salt", "shredded_by")
+SEAL_COLUMNS = ("position", "hash", "reason", "created_at", "signature")
 # Beside the digests of fields: that this platform wrote the row, and which events a deed has shredded.
 PROOF, SHREDS = "row", "shreds"
 EVENT, SEAL, EXPORT = "audit event", "audit seal", "audit export"

@@ -63,22 +63,21 @@ def change_person(
         "email": None if email is None else PeopleManager.normalize_email(email),
         "is_active": is_active,
     }
-    changed = [name for name, value in given.items() if value is not None and getattr(user, name) != value]
-    if not changed:
+    wanted = {name: value for name, value in given.items() if value is not None and getattr(user, name) != value}
+    if not wanted:
         return []
-    before = user.is_active
+    before = {name: getattr(user, name) for name in wanted}
     with keeping_an_administrator():
         check_may_manage(by, user)
-        for name in changed:
-            setattr(user, name, given[name])
+        for name, value in wanted.items():
+            setattr(user, name, value)
         _clean(user)
-        user.save(update_fields=changed)
-        changes = {"fields": changed, "is_active": {"before": before, "after": user.is_active}}
-        audit.record(verb="user.change", actor=actor, subject=user, changes=changes)
-        if "email" in changed:
+        user.save(update_fields=[*wanted])
+        audit.record(verb="user.change", actor=actor, subject=user, changes=audit.difference(before, wanted))
+        if "email" in wanted:
             forget_mail(user=user)
         rights_changed()
-    return changed
+    return [*wanted]
 
 
 def delete_person(*, user: User, by: User | None, actor: Actor) -> None:

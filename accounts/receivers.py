@@ -21,8 +21,7 @@ def _record(
     verb: str, request: HttpRequest, user: User, outcome: str = AuditEvent.Outcome.DONE, **changes: Any
 ) -> None:
     """The one that it happens to is the one that does it, also before the session knows them."""
-    asked = audit.Actor.of(request)
-    actor = audit.Actor(user.pk, user.get_username(), asked.address, asked.request_id)
+    actor = audit.Actor.of(request, user=user)
     audit.record(verb=verb, actor=actor, subject=user, outcome=outcome, changes=changes)
 
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, chain, links
 from accounts.links import Link
 from accounts.models import AuditEvent, AuditSeal
-from accounts.verifying import Verification, is_genuine
+from accounts.verifying import Verification, take_seals
 from accounts.walking import Break, Walk
 from foundation.downloads import download
 from foundation.encryption import is_signed, sign
@@ -75,9 +75,8 @@ def verify_export(file: Path, seals: Iterable[Link] = ()) -> Verification:
     last line; and against the seals that are given. Raises BadExport, OSError.
     """
     begun = time.perf_counter()
-    known = [*seals]
-    walk = Walk(seals={int(seal["position"]): str(seal["hash"]) for seal in known}, checks_proofs=False)
-    broken = _forged(known)
+    known, walk = [*seals], Walk(checks_proofs=False)
+    broken = take_seals(walk, known, since=0)
     first, digest, is_over = 0, sha256(), False
     for raw, row in _read(file):
         if is_over:
@@ -100,14 +99,6 @@ def _take(walk: Walk, row: Link) -> Break | None:
     if row["position"] > walk.position + 1 or not walk.events:
         walk.position, walk.hash = row["position"] - 1, str(row["previous"])
     return walk.take(row)
-
-
-def _forged(seals: Iterable[Link]) -> Break | None:
-    forged = next((int(seal["position"]) for seal in seals if not is_genuine(seal)), None)
-    if forged is None:
-        return None
-    sentence = _("The seal of event #%(position)d is forged, or the key that signed it is gone.")
-    return Break("forged", sentence % {"position": forged}, forged)
 
 
 def _wrong_end(last: Mapping[str, Any], count: int, digest: str) -> Break | None:

@@ -41,10 +41,23 @@ def rights_of(user: User) -> frozenset[str]:
 
 def lacking(by: User | None, permissions: Iterable[str]) -> list[str]:
     """Those that this person does not have, and so cannot give; none for the command line (None) and superusers."""
+    own = _to_give(by)
+    return [] if own is None else sorted(set(permissions) - own)
+
+
+def beyond(by: User, roles: Iterable[Group]) -> frozenset[int]:
+    """The ids of the roles that give more than this person has. Read their `permissions__content_type` with them."""
+    own = _to_give(by)
+    if own is None:
+        return frozenset()
+    return frozenset(role.pk for role in roles if not own.issuperset(names_of(role.permissions.all())))
+
+
+def _to_give(by: User | None) -> frozenset[str] | None:
+    """What somebody can pass on; None for everything."""
     if by is None or (by.is_active and by.is_superuser):
-        return []
-    own = rights_of(by) if by.is_active else frozenset()
-    return sorted(set(permissions) - own)
+        return None
+    return rights_of(by) if by.is_active else frozenset()
 
 
 def check_can_give(by: User | None, permissions: Iterable[str]) -> None:
@@ -71,8 +84,3 @@ def check_may_manage(by: User | None, target: User) -> None:
     """Raises StrongerAccount. The command line (None) manages all."""
     if by is not None and not may_manage(by, target):
         raise StrongerAccount
-
-
-def may_give(by: User, role: Group) -> bool:
-    """Whether somebody has all that this role gives."""
-    return not lacking(by, names_of(role.permissions.select_related("content_type")))

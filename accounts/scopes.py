@@ -43,14 +43,19 @@ GROUPS = {
     "conversations": _("Conversations"),
     "approvals": _("Approvals"),
     "webhooks": _("Webhooks"),
+    "usage": _("Usage"),
+    "limits": _("Limits and quotas"),
     "keys": _("API keys"),
+    "audit": _("Audit"),
+    "me": _("My data"),
+    "users": _("Users"),
+    "roles": _("Roles"),
 }
 
 
 def group_of(scope: str) -> str:
     """The heading that a scope stands under."""
-    name = scope.partition(":")[0]
-    return str(GROUPS.get(name, name))
+    return str(GROUPS[scope.partition(":")[0]])
 
 
 def check_scopes(scopes: Iterable[str]) -> list[str]:

@@ -27,7 +27,6 @@ from foundation.encryption import sign
 
 logger = structlog.get_logger(__name__)
 
-FIELDS = ("position", "hash", "reason", "created_at", "signature")
 MAIL, FILE, LOG = "mail:", "file:", "log"
 
 
@@ -92,14 +91,14 @@ def sign_again() -> int:
     with transaction.atomic():
         rows = [*AuditSeal.objects.select_for_update()]
         for row in rows:
-            row.signature = sign(links.seal_text(_values(row)), purpose=links.SEAL)
+            row.signature = sign(links.seal_text(link_of(row)), purpose=links.SEAL)
         AuditSeal.objects.bulk_update(rows, ["signature"], batch_size=200)
     return len(rows)
 
 
 def line_of(made: AuditSeal) -> str:
     """The seal as one line of JSON, as it is kept outside."""
-    values = _values(made)
+    values = link_of(made)
     return json.dumps({**values, "created_at": values["created_at"].isoformat()}, sort_keys=True)
 
 
@@ -159,7 +158,7 @@ def _send(address: str, made: AuditSeal) -> None:
 def _read(line: bytes, number: int) -> links.Link:
     try:
         found = json.loads(line)
-        return {**{name: str(found[name]) for name in FIELDS}, "position": int(found["position"])}
+        return {**{name: str(found[name]) for name in links.SEAL_COLUMNS}, "position": int(found["position"])}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadSeals(_("Line %(number)d is no seal.") % {"number": number}) from error
 
@@ -169,5 +168,6 @@ def _last(*, any_reason: bool = False) -> AuditSeal | None:
     return (rows if any_reason else rows.filter(reason=AuditSeal.Reason.PERIODIC)).first()
 
 
-def _values(row: AuditSeal) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in FIELDS}
+def link_of(row: AuditSeal) -> dict[str, Any]:
+    """The row as what the walk is given."""
+    return {name: getattr(row, name) for name in links.SEAL_COLUMNS}

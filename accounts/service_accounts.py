@@ -8,7 +8,6 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from accounts.audit import Actor
-from accounts.exceptions import InvalidPerson, InvalidServiceAccount
 from accounts.models import User
 from accounts.people import change_person, create_person
 from accounts.roles import set_roles
@@ -17,12 +16,9 @@ from accounts.roles import set_roles
 def make_service_account(*, name: str, actor: Actor, roles: Iterable[Group] = (), by: User | None = None) -> User:
     """Makes one with these roles. `by` is who does it; None is the command line.
 
-    Raises InvalidServiceAccount (the name is taken, or none), MissingRight for a role that is more than `by` has.
+    Raises InvalidPerson (the name is taken, or none), MissingRight for a role that is more than `by` has.
     """
-    try:
-        return create_person(username=name, is_service=True, roles=roles, by=by, actor=actor)
-    except InvalidPerson as error:
-        raise InvalidServiceAccount(str(error)) from error
+    return create_person(username=name, is_service=True, roles=roles, by=by, actor=actor)
 
 
 @transaction.atomic

@@ -12,23 +12,8 @@ from django.db import IntegrityError, transaction
 from accounts import audit
 from accounts.audit import SYSTEM, Actor
 from accounts.exceptions import MailTaken
-from accounts.issuing import IssuedKey, authenticate_key, issue_api_key, revoke_api_key, rotate_api_key
 from accounts.models import Role, User
-from accounts.roles import ADMINISTRATOR, ensure_roles
-
-__all__ = [
-    "ADMIN_NAME",
-    "IssuedKey",
-    "authenticate_key",
-    "change_profile",
-    "ensure_admin",
-    "ensure_roles",
-    "forget_mail",
-    "issue_api_key",
-    "reset_second_factor",
-    "revoke_api_key",
-    "rotate_api_key",
-]
+from accounts.roles import ADMINISTRATOR
 
 ADMIN_NAME = "admin"
 

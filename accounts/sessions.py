@@ -98,9 +98,7 @@ def end_all(*, user: User) -> int:
     return ApiSession.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
 
 
-def ended_by_claims(*, claims: Claims, actor: Actor) -> bool:
-    """Signing out: ends the session of a token, also of one that was used before. Raises SessionOver for none."""
+def sign_out(*, claims: Claims, request: HttpRequest) -> bool:
+    """Ends the session of a token, also of one that was used before. Raises SessionOver for none."""
     session = _of(claims)
-    name = actor.name or session.user.get_username()
-    who = Actor(session.user_id, name, actor.address, actor.request_id)
-    return end_session(session=session, actor=who, verb="auth.sign_out")
+    return end_session(session=session, actor=Actor.of(request, user=session.user), verb="auth.sign_out")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.audit import Actor
+from accounts.caller_views import CallerView
 from accounts.exceptions import NotYoursToShare, UnknownReceiver
 from accounts.models import User
 from accounts.refusals import record_refusal
@@ -28,7 +28,6 @@ from accounts.sharing import (
     unshare,
     verbs_to_share,
 )
-from foundation.async_views import AsyncGenericAPIView
 from foundation.exceptions import NotFoundProblem
 from foundation.serializers import StrictSerializer
 
@@ -58,25 +57,14 @@ class NewGrantSerializer(StrictSerializer):
         return attrs
 
 
-class GrantView(AsyncGenericAPIView):
-    """What both views of grants share."""
+class GrantView(CallerView):
+    """What both views of grants share. The area is also what the kind of things is called."""
 
     holds_narrowing = True
-    kind: ClassVar[str] = ""
     serializer_class = GrantSerializer
     queryset = User.objects.none()
     pagination_class = None
     filter_backends = ()
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return f"{self.kind}:{'read' if self.request.method in SAFE_METHODS else 'write'}"
-
-    @property
-    def user(self) -> User:
-        """The caller."""
-        return cast("User", self.request.user)
 
     def handle_exception(self, exc: Exception) -> Response:
         """With a record of who tried to get beyond their rights."""
@@ -86,7 +74,7 @@ class GrantView(AsyncGenericAPIView):
     def get_thing(self) -> models.Model:
         """What the address names. Raises 404 if the caller may not know of it, NotYoursToShare if they only use it."""
         key = str(self.kwargs.get("slug") or self.kwargs["pk"])
-        thing = kind_named(self.kind).find(self.user, key)
+        thing = kind_named(self.area).find(self.user, key)
         if thing is None:
             raise NotFoundProblem
         if not verbs_to_share(self.user, thing):

@@ -8,7 +8,6 @@ from typing import TypeVar, cast
 from allauth.account.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm
 from allauth.mfa.utils import is_mfa_enabled
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
@@ -21,7 +20,6 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 from accounts import audit, second_factor, sessions
 from accounts.exceptions import AccountError, SessionOver
 from accounts.models import ApiSession, AuditEvent, User
-from foundation.addresses import client_address
 
 # Ours have some 500 characters. Much longer ones are not looked at.
 LONGEST = 4000
@@ -86,7 +84,7 @@ def obtain_tokens(*, request: HttpRequest, username: str, password: str, code: s
         raise SecondFactorSetupRequired
     with transaction.atomic():
         pair = _pair_for(sessions.begin(user=user, request=request))
-        audit.record(verb="auth.sign_in", actor=_actor(user, request), subject=user)
+        audit.record(verb="auth.sign_in", actor=audit.Actor.of(request, user=user), subject=user)
     return pair
 
 
@@ -103,7 +101,7 @@ def _prove_second_factor(user: User, code: str) -> None:
         raise WrongCredentials
 
 
-def refresh_tokens(*, refresh: str, request: HttpRequest | None = None) -> TokenPair:
+def refresh_tokens(*, refresh: str, request: HttpRequest) -> TokenPair:
     """Trades a refresh token for a new pair, once: of any number of simultaneous trades one succeeds.
 
     Raises InvalidRefreshToken; also when its session has ended, or its owner is gone, inactive, or has changed the
@@ -124,13 +122,13 @@ def refresh_tokens(*, refresh: str, request: HttpRequest | None = None) -> Token
     raise InvalidRefreshToken
 
 
-def revoke_tokens(*, refresh: str, request: HttpRequest | None = None) -> None:
+def revoke_tokens(*, refresh: str, request: HttpRequest) -> None:
     """Ends the session of a refresh token, with every token of it; no error when it had ended.
 
     Raises InvalidRefreshToken for what is none.
     """
     try:
-        sessions.ended_by_claims(claims=_read(_Used, refresh), actor=_actor(None, request))
+        sessions.sign_out(claims=_read(_Used, refresh), request=request)
     except SessionOver as error:
         raise InvalidRefreshToken from error
 
@@ -166,18 +164,16 @@ def _use_up(token: RefreshToken) -> bool:
 
 
 @transaction.atomic
-def _tell_reuse(token: RefreshToken, session: ApiSession, request: HttpRequest | None) -> None:
+def _tell_reuse(token: RefreshToken, session: ApiSession, request: HttpRequest) -> None:
     """Writes down, once for each token, that a used one came again. The session lives on: two tabs of one program do
     this every day, and ending it would let whoever has an old token sign people out (docs/adr/0021)."""
     # Its row is the lock, so that of simultaneous ones one is written down.
     OutstandingToken.objects.select_for_update().filter(jti=token["jti"]).first()
     known = AuditEvent.objects.filter(verb="auth.token_reuse", subject_id=session.user_id, changes__token=token["jti"])
     if not known.exists():
-        changes = {"token": token["jti"], "session": str(session.pk)}
-        actor = _actor(session.user, request)
         audit.record(
-            verb="auth.token_reuse", actor=actor, subject=session.user, outcome=AuditEvent.Outcome.DENIED,
-            changes=changes,
+            verb="auth.token_reuse", actor=audit.Actor.of(request, user=session.user), subject=session.user,
+            outcome=AuditEvent.Outcome.DENIED, changes={"token": token["jti"], "session": str(session.pk)},
         )  # fmt: skip
 
 
@@ -188,12 +184,3 @@ def _pair_for(session: ApiSession) -> TokenPair:
     # Its text would be a credential at rest; only its id is needed.
     OutstandingToken.objects.filter(jti=refresh["jti"]).update(token="")
     return TokenPair(access=str(refresh.access_token), refresh=str(refresh))
-
-
-def _actor(user: User | None, request: HttpRequest | None) -> audit.Actor:
-    return audit.Actor(
-        user_id=user.pk if user else None,
-        name=user.get_username() if user else "",
-        address=client_address(request.META, proxies=settings.TRUSTED_PROXIES) if request else None,
-        request_id=str(getattr(request, "request_id", "")),
-    )

@@ -73,7 +73,7 @@ def check_one(event: AuditEvent) -> Break | None:
     if before is None and start is not None and start["position"] == event.position - 1:
         before = start["hash"]
     walk = Walk(event.position - 1, before or "", deeds=_Deeds())
-    _take_seals(walk, [*_seals().filter(position=event.position)], since=0)
+    take_seals(walk, [*_seals().filter(position=event.position)], since=0)
     walk.with_proofs = links.PROOF in (event.digests or {})
     return walk.take(chain.link_of(event))
 
@@ -99,7 +99,7 @@ def _boundary() -> Link | None:
 
 
 def _seals() -> Any:
-    return AuditSeal.objects.order_by("position", "id").values("position", "hash", "reason", "created_at", "signature")
+    return AuditSeal.objects.order_by("position", "id").values(*links.SEAL_COLUMNS)
 
 
 def _verify_from(start: Link | None, kept: list[Link]) -> Verification:
@@ -110,7 +110,7 @@ def _verify_from(start: Link | None, kept: list[Link]) -> Verification:
         walk.position, walk.hash = start["position"], start["hash"]
     first = walk.position + 1
     seals = [*_seals().iterator(chunk_size=BATCH), *kept]
-    broken = _take_seals(walk, seals, since=walk.position)
+    broken = take_seals(walk, seals, since=walk.position)
     if broken is None:
         broken = next(filter(None, map(walk.take, links_after(walk.position))), None)
     broken = broken or walk.end() or _not_ours()
@@ -120,7 +120,7 @@ def _verify_from(start: Link | None, kept: list[Link]) -> Verification:
     return Verification(walk.events, first, walk.position, walk.shredded, count, seconds, broken)
 
 
-def _take_seals(walk: Walk, seals: Iterable[Link], *, since: int) -> Break | None:
+def take_seals(walk: Walk, seals: Iterable[Link], *, since: int) -> Break | None:
     """Hands the walk what the seals say. Of two that contradict each other one is of another chain."""
     known: dict[int, str] = {}
     for seal in seals:

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts import limiting, quotas
 from accounts.models import User
-from accounts.services import ensure_roles
+from accounts.roles import ensure_roles
 from agents.tasks import queues, slots
 
 Api = Callable[[User], APIClient]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib.auth.models import Group
@@ -14,9 +14,9 @@ from unfold.forms import UserChangeForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from accounts.exceptions import AccountError
-from accounts.models import Role, User
+from accounts.models import Role, ServiceAccount, User
 from accounts.resources import Cell, Resource, Verb, known_permissions, resources, summarise
-from accounts.rights import check_can_give, lacking, names_of
+from accounts.rights import beyond, check_can_give, lacking, names_of
 from accounts.roles import LONGEST_NAME, check_name
 
 
@@ -47,8 +47,8 @@ class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # n
         return f"{label} ({too_much})" if obj.pk in self.locked else label
 
 
-class PersonForm(UserChangeForm):  # type: ignore[misc]
-    """An account. `by` is who fills it in."""
+class RolesForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it no type at run time
+    """What the forms of people and of service accounts share: roles. `by` is who fills it in."""
 
     by: ClassVar[User]
     groups = RolesField(
@@ -61,9 +61,26 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
         field = self.fields.get("groups")
         if isinstance(field, RolesField):
             roles = Group.objects.prefetch_related("permissions__content_type").order_by("name")
-            locked = {role.pk for role in roles if lacking(self.by, names_of(role.permissions.all()))}
-            field.locked = field.widget.locked = frozenset(locked)
+            field.locked = field.widget.locked = beyond(self.by, roles)
             field.queryset = roles
+
+    def clean_groups(self) -> list[Group]:
+        """Locked roles stay as they are: a browser does not send their boxes."""
+        field, given = cast("RolesField", self.fields["groups"]), {*self.cleaned_data["groups"]}
+        had = {*self.instance.groups.all()} if self.instance.pk else set()
+        for role in given - had:
+            self._check(role)
+        return [*given, *(role for role in had - given if role.pk in field.locked)]
+
+    def _check(self, role: Group) -> None:
+        try:
+            check_can_give(self.by, names_of(role.permissions.select_related("content_type")))
+        except AccountError as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+class PersonForm(RolesForm, UserChangeForm):  # type: ignore[misc]
+    """An account of a person."""
 
     def clean(self) -> dict[str, Any]:
         """What the table refuses too, said at the field: Django leaves out what is not in the form."""
@@ -75,19 +92,13 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
             self.add_error("is_active", _("This person has been erased."))
         return given
 
-    def clean_groups(self) -> list[Group]:
-        """Locked roles stay as they are: a browser does not send their boxes."""
-        field, given = self.fields["groups"], {*self.cleaned_data["groups"]}
-        had = {*self.instance.groups.all()} if self.instance.pk else set()
-        for role in given - had:
-            self._check(role)
-        return [*given, *(role for role in had - given if role.pk in field.locked)]
 
-    def _check(self, role: Group) -> None:
-        try:
-            check_can_give(self.by, names_of(role.permissions.select_related("content_type")))
-        except AccountError as error:
-            raise forms.ValidationError(str(error)) from error
+class ServiceAccountForm(RolesForm):
+    """A name, whether it is on, and roles."""
+
+    class Meta:
+        model = ServiceAccount
+        fields = ("username", "is_active", "groups")
 
 
 @dataclass(frozen=True, slots=True)

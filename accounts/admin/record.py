@@ -18,6 +18,7 @@ from accounts import audit, links
 from accounts.models import AuditEvent, AuditSeal
 from accounts.querysets import AuditEventQuerySet
 from accounts.record_export import FORMATS, export_events
+from accounts.seals import link_of
 from accounts.verifying import check_one, is_genuine
 from foundation.admin import ReadOnlyAdmin, page
 
@@ -138,5 +139,4 @@ class AuditSealAdmin(ReadOnlyAdmin):
     @display(description=gettext_lazy("signed by this installation"), boolean=True)
     def is_signed(self, seal: AuditSeal) -> bool:
         """With one of its keys."""
-        names = ("position", "hash", "reason", "created_at", "signature")
-        return is_genuine({name: getattr(seal, name) for name in names})
+        return is_genuine(link_of(seal))

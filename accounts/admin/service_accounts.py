@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.models import Group
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,38 +13,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from accounts.admin.forms import ServiceAccountForm
 from accounts.audit import Actor
 from accounts.models import ServiceAccount, User
-from accounts.rights import may_give, may_manage
+from accounts.rights import may_manage
 from accounts.service_accounts import change_service_account, make_service_account
 from foundation.admin import BaseAdmin
-
-
-class ServiceAccountForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it no type at run time
-    """A name, whether it is on, and roles: those whose rights the asker has."""
-
-    asker: User  # set by the page
-
-    groups = forms.ModelMultipleChoiceField(
-        label=gettext_lazy("Roles"),
-        queryset=Group.objects.none(),
-        required=False,
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text=gettext_lazy("Those whose rights you have yourself."),
-    )
-
-    class Meta:
-        model = ServiceAccount
-        fields = ("username", "is_active", "groups")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "groups" in self.fields:
-            roles = Group.objects.order_by("name").prefetch_related("permissions__content_type")
-            ids = [role.pk for role in roles if may_give(self.asker, role)]
-            self.fields["groups"].queryset = Group.objects.filter(pk__in=ids).order_by("name")  # type: ignore[attr-defined]
 
 
 @admin.register(ServiceAccount)
@@ -93,8 +66,7 @@ class ServiceAccountAdmin(BaseAdmin):
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002
         """The form knows who asks."""
         form = super().get_form(request, obj, change, **kwargs)
-        form.asker = cast("User", request.user)
-        return form
+        return type(form.__name__, (form,), {"by": request.user})
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whoever may view users."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
@@ -12,14 +12,14 @@ from django.utils.translation import gettext_lazy
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.permissions import SAFE_METHODS, AllowAny
+from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.audit import Actor
-from accounts.models import User
+from accounts.caller_views import CallerView
 from accounts.throttling import count_for_agent
 from agents.api import schema
 from agents.api.filters import TaskNameFilter, TaskWithConversationFilter
@@ -47,28 +47,19 @@ from agents.tasks.permissions import may_operate
 from agents.tasks.serializers import ResumeSerializer, RetrySerializer
 from agents.tasks.services import cancel, resume, retry
 from agents.tools.reviews import review_call, review_task
-from foundation.async_views import AsyncAPIView, AsyncGenericAPIView, Later
+from foundation.async_views import AsyncAPIView, Later
 from foundation.exceptions import NotFoundProblem
 from foundation.pagination import TiedOrdering
 from foundation.threads import in_thread
 
 
-class TaskView(AsyncGenericAPIView):
+class TaskView(CallerView):
     """What all views of tasks share."""
 
+    area = "tasks"
     queryset = Task.objects.none()
     serializer_class = TaskWithConversationSerializer
     holds_narrowing = True
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return "tasks:read" if self.request.method in SAFE_METHODS else "tasks:write"
-
-    @property
-    def user(self) -> User:
-        """The caller."""
-        return cast("User", self.request.user)
 
     def get_queryset(self) -> QuerySet[Task]:
         """Tasks that the caller may see."""

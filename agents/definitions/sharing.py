@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from accounts.models import User
 from accounts.resources import Verb
 from accounts.sharing import Shareable, register_shareable
@@ -40,14 +38,14 @@ def may_share(user: User, agent: Agent, verb: Verb) -> bool:
 class AgentGrantList(GrantList):
     """With whom an agent is shared."""
 
-    kind: ClassVar[str] = "agents"
+    area = "agents"
 
 
 @described("agents")
 class AgentGrantDetail(GrantDetail):
     """One grant on an agent."""
 
-    kind: ClassVar[str] = "agents"
+    area = "agents"
 
 
 def register() -> None:

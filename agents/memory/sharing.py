@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
 
 from accounts.models import User
 from accounts.resources import Verb
@@ -35,14 +34,14 @@ def may_share(user: User, conversation: Conversation, verb: Verb) -> bool:
 class ConversationGrantList(GrantList):
     """With whom a conversation is shared."""
 
-    kind: ClassVar[str] = "conversations"
+    area = "conversations"
 
 
 @described("conversations")
 class ConversationGrantDetail(GrantDetail):
     """One grant on a conversation."""
 
-    kind: ClassVar[str] = "conversations"
+    area = "conversations"
 
 
 def register() -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins
 from rest_framework.generics import get_object_or_404
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.audit import Actor
-from accounts.models import User
+from accounts.caller_views import CallerView
 from agents.definitions.services import get_usable_agent
 from agents.memory.filters import ConversationFilter
 from agents.memory.models import Conversation
@@ -24,24 +23,14 @@ from agents.memory.serializers import (
     ConversationStartSerializer,
 )
 from agents.memory.services import delete_conversation, rename_conversation, start_conversation
-from foundation.async_views import AsyncGenericAPIView
 from foundation.exceptions import NotFoundProblem
 
 
-class ConversationView(AsyncGenericAPIView):
+class ConversationView(CallerView):
     """What all views of conversations and their messages share."""
 
+    area = "conversations"
     holds_narrowing = True
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return "conversations:read" if self.request.method in SAFE_METHODS else "conversations:write"
-
-    @property
-    def user(self) -> User:
-        """The caller."""
-        return cast("User", self.request.user)
 
     def get_conversation(self) -> Conversation:
         """The conversation of the address. Raises 404 for one that the caller may not see."""

@@ -11,12 +11,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.audit import Actor
+from accounts.caller_views import CallerView
 from accounts.models import User
 from accounts.throttling import count_for_agent
 from agents.definitions.services import check_reached
@@ -33,28 +33,18 @@ from agents.schedules.serializers import (
     ScheduleSerializer,
     ScheduleWithNextRunsSerializer,
 )
-from foundation.async_views import AsyncGenericAPIView
 from foundation.exceptions import NotFoundProblem
 
 LOCATION = OpenApiParameter("Location", OpenApiTypes.URI_REF, "header", response=[201, 202])
 
 
-class ScheduleView(AsyncGenericAPIView):
+class ScheduleView(CallerView):
     """What all views of schedules share."""
 
+    area = "schedules"
     queryset = Schedule.objects.none()
     serializer_class: Any = ScheduleWithNextRunsSerializer
     holds_narrowing = True
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return "schedules:read" if self.request.method in SAFE_METHODS else "schedules:write"
-
-    @property
-    def user(self) -> User:
-        """The caller."""
-        return cast("User", self.request.user)
 
     def visible_schedules(self) -> QuerySet[Schedule]:
         """Schedules that the caller may see."""

@@ -10,11 +10,11 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.audit import Actor
+from accounts.caller_views import CallerView
 from accounts.models import User
 from agents.tasks.models import Task
 from agents.tools.approvals import decide
@@ -22,17 +22,16 @@ from agents.tools.filters import ApprovalFilter
 from agents.tools.models import Approval, ToolCall
 from agents.tools.permissions import may_decide
 from agents.tools.serializers import ApprovalSerializer, DecisionSerializer, ToolCallSerializer
-from foundation.async_views import AsyncGenericAPIView
 
 
-class ToolCallList(mixins.ListModelMixin, AsyncGenericAPIView):
+class ToolCallList(mixins.ListModelMixin, CallerView):
     """The tool calls of one task."""
 
     queryset = ToolCall.objects.none()
     serializer_class = ToolCallSerializer
     filter_backends = ()
     ordering = ("-created_at", "-id")
-    required_scope = "tasks:read"
+    area = "tasks"
     holds_narrowing = True
 
     @extend_schema(operation_id="tool_calls_list", summary="List a task's tool calls", tags=["tasks"])
@@ -42,26 +41,22 @@ class ToolCallList(mixins.ListModelMixin, AsyncGenericAPIView):
 
     def get_queryset(self) -> QuerySet[ToolCall]:
         """Those of a task that the caller may see."""
-        visible = Task.objects.visible_to(cast("User", self.request.user))
+        visible = Task.objects.visible_to(self.user)
         task = get_object_or_404(visible, pk=self.kwargs["pk"])
         return ToolCall.objects.filter(task=task)
 
 
-class ApprovalView(AsyncGenericAPIView):
+class ApprovalView(CallerView):
     """What all views of approvals share."""
 
+    area = "approvals"
     queryset = Approval.objects.none()
     serializer_class = ApprovalSerializer
     holds_narrowing = True
 
-    @property
-    def required_scope(self) -> str:
-        """Reading and deciding are separate rights of a key."""
-        return "approvals:read" if self.request.method in SAFE_METHODS else "approvals:write"
-
     def get_queryset(self) -> QuerySet[Approval]:
         """Approvals that the caller may see."""
-        visible = Approval.objects.visible_to(cast("User", self.request.user))
+        visible = Approval.objects.visible_to(self.user)
         return visible.select_related("task__agent_version__agent")
 
 

@@ -13,14 +13,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.generics import get_object_or_404
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.serializers import BaseSerializer
 
 from accounts.audit import Actor
-from accounts.models import User
+from accounts.caller_views import CallerView
 from agents.definitions.models import Agent
 from agents.definitions.narrowing import narrowed
 from agents.definitions.services import get_usable_agent
@@ -39,27 +38,17 @@ from agents.webhooks.serializers import (
     RotateSecretSerializer,
 )
 from agents.webhooks.services import Wishes
-from foundation.async_views import AsyncGenericAPIView
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-class WebhookView(AsyncGenericAPIView):
+class WebhookView(CallerView):
     """What all of them share."""
 
+    area = "webhooks"
     queryset: QuerySet[Any] = Endpoint.objects.none()
     serializer_class: type[BaseSerializer[Any]] = EndpointSerializer
     holds_narrowing = True
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return "webhooks:read" if self.request.method in SAFE_METHODS else "webhooks:write"
-
-    @property
-    def user(self) -> User:
-        """The caller."""
-        return cast("User", self.request.user)
 
     def get_queryset(self) -> QuerySet[Any]:
         """Endpoints that the caller may see."""

@@ -12,27 +12,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.audit import Actor
+from accounts.caller_views import CallerView
 from accounts.models import User
 from agents.tasks import queues
 from agents.tasks.models import Queue
 from agents.worker.inspection import QueueState, operations, queue_states
 from agents.worker.models import WorkerProcess
 from agents.worker.serializers import OperationsSerializer, QueueChangeSerializer, QueueSerializer
-from foundation.async_views import AsyncGenericAPIView
 
 
-class OperatorView(AsyncGenericAPIView):
+class OperatorView(CallerView):
     """For whoever may view everyone's tasks; changing needs `change_queue` too."""
 
+    area = "tasks"
     queryset = WorkerProcess.objects.none()
     serializer_class: Any = QueueSerializer
     pagination_class = None
     filter_backends = ()
-
-    @property
-    def required_scope(self) -> str:
-        """Reading and writing are separate rights of a key."""
-        return "tasks:read" if self.request.method in SAFE_METHODS else "tasks:write"
 
     def check_permissions(self, request: Request) -> None:
         """Raises 401 and 403."""

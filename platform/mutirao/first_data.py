@@ -12,7 +12,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from accounts.services import ensure_admin, ensure_roles
+from accounts.roles import ensure_roles
+from accounts.services import ensure_admin
 from mutirao.settings.environment import BASE_DIR
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,9 +21,10 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts import audit
 from accounts.audit import Actor
+from accounts.issuing import issue_api_key
 from accounts.limits import create_quota, create_rate_limit, delete_quota
 from accounts.models import ApiSession, User
-from accounts.services import change_profile, issue_api_key
+from accounts.services import change_profile
 from accounts.sharing import share
 from agents.definitions.models import Agent
 from agents.gateway.models import ModelCall
@@ -45,18 +47,19 @@ CANARIES = [f"canary{number}x{number * 7919}" for number in range(10)]
 QUEUE = "privacy"
 
 
-def dump() -> str:
-    """Every table as text, bytes among it."""
-    texts: list[str] = []
+def every_value() -> Iterator[bytes]:
+    """Every value of every table, as text and as the bytes that it stands for."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608 (names of our own tables)
             for row in cursor.fetchall():
-                texts += [
-                    bytes(value).decode("utf-8", "replace") if isinstance(value, bytes | memoryview) else str(value)
-                    for value in row
-                ]
-    return "\n".join(sorted(texts))
+                for value in row:
+                    yield bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
+
+
+def dump() -> str:
+    """All of it as one text."""
+    return "\n".join(sorted(value.decode("utf-8", "replace") for value in every_value()))
 
 
 def canaries_in(text: str) -> list[str]:

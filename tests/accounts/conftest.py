@@ -26,7 +26,7 @@ Client = Callable[..., APIClient]
 def _forgetful() -> Iterator[None]:
     """Nothing of another test is remembered."""
     keys.forget()
-    authentication.forget_told()
+    authentication.refused_keys_told.forget()
     yield
     keys.forget()
 

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _forgetful() -> Iterator[None]:
-    denials.forget()
+    denials.told.forget()
     yield
-    denials.forget()
+    denials.told.forget()
 
 
 def _denied() -> list[tuple[str, Any]]:
@@ -52,14 +52,14 @@ def test_who_knocks_all_day_is_recorded_once_a_minute(
     api: Api, member: User, outsider: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr("accounts.denials.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("foundation.seldom.time.monotonic", lambda: now[0])
     for _turn in range(5):
         assert api(member).get("/api/v1/operations").status_code == 403
     assert len(_denied()) == 1
     api(outsider).get("/api/v1/operations")
     api(member).get("/api/v1/queues")
     assert len(_denied()) == 3
-    now[0] += denials.EVERY_SECONDS
+    now[0] += 60
     api(member).get("/api/v1/operations")
     assert len(_denied()) == 4
 

@@ -15,7 +15,8 @@ from django.utils import timezone
 from accounts import keys
 from accounts.audit import SYSTEM
 from accounts.exceptions import InvalidKey, NameTaken, ScopeTooWide, UnknownScope
-from accounts.issuing import IssuedKey, authenticate_key, issue_api_key, revoke_api_key
+from accounts.issuing import IssuedKey, issue_api_key, revoke_api_key
+from accounts.keys import authenticate
 from accounts.models import ApiKey, AuditEvent, User
 from tests.accounts.conftest import Issue
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 def is_refused(text: str) -> bool:
     try:
-        authenticate_key(text)
+        authenticate(text)
     except InvalidKey:
         return True
     return False
@@ -34,7 +35,7 @@ def test_a_key_opens_as_its_owner(issue: Issue, member: User) -> None:
     issued = issue()
     mark, prefix, secret = issued.key.split("_")
     assert (mark, prefix, len(secret)) == ("mut", issued.row.prefix, 64)
-    found = authenticate_key(issued.key)
+    found = authenticate(issued.key)
     assert (found.pk, found.owner) == (issued.row.pk, member)
 
 
@@ -89,7 +90,7 @@ def test_only_a_keyed_digest_is_kept(issue: Issue, settings: Any) -> None:
 
 def test_what_is_remembered_is_no_secret_either(issue: Issue) -> None:
     issued = issue()
-    authenticate_key(issued.key)
+    authenticate(issued.key)
     assert issued.key.split("_")[2] not in str(keys._remembered)
 
 
@@ -156,29 +157,29 @@ def test_what_another_process_ends_opens_nothing_on_the_next_request(
 
 def test_what_another_process_narrows_is_narrow_on_the_next_request(issue: Issue) -> None:
     issued = issue()
-    assert authenticate_key(issued.key).scopes == []
+    assert authenticate(issued.key).scopes == []
     with another_process():
         ApiKey.objects.update(scopes=["tasks:read"], agents=["echo"])
-    found = authenticate_key(issued.key)
+    found = authenticate(issued.key)
     assert (found.scopes, found.agents) == (["tasks:read"], ["echo"])
 
 
 def test_rights_that_were_taken_from_the_owner_are_gone_on_the_next_request(issue: Issue, operator: User) -> None:
     issued = issue(owner=operator)
-    assert authenticate_key(issued.key).owner.has_perm("agents_tasks.view_task")
+    assert authenticate(issued.key).owner.has_perm("agents_tasks.view_task")
     operator.groups.clear()
-    assert not authenticate_key(issued.key).owner.has_perm("agents_tasks.view_task")
+    assert not authenticate(issued.key).owner.has_perm("agents_tasks.view_task")
 
 
 def test_a_look_up_is_one_statement_and_no_two_requests_share_a_person(
     issue: Issue, django_assert_num_queries: Any
 ) -> None:
     issued = issue()
-    authenticate_key(issued.key)
-    authenticate_key(issued.key)
+    authenticate(issued.key)
+    authenticate(issued.key)
     with django_assert_num_queries(1):
-        found = authenticate_key(issued.key)
-    again = authenticate_key(issued.key)
+        found = authenticate(issued.key)
+    again = authenticate(issued.key)
     assert (found, found.owner) == (again, again.owner)
     assert found is not again
     assert found.owner is not again.owner
@@ -186,7 +187,7 @@ def test_a_look_up_is_one_statement_and_no_two_requests_share_a_person(
 
 def test_a_wrong_secret_of_a_known_key_is_refused_after_the_right_one(issue: Issue) -> None:
     issued = issue()
-    authenticate_key(issued.key)
+    authenticate(issued.key)
     assert is_refused(issued.key[:-1] + ("0" if issued.key[-1] != "0" else "1"))
 
 
@@ -201,7 +202,7 @@ def test_the_secret_is_compared_in_constant_time_also_for_an_unknown_prefix(
         return real(one, two)
 
     monkeypatch.setattr("accounts.keys.hmac.compare_digest", compare)
-    authenticate_key(issued.key)
+    authenticate(issued.key)
     assert is_refused(f"mut_{'0' * 10}_{'0' * 64}")
     assert [len(one) for one in compared] == [64, 64]
 
@@ -209,26 +210,26 @@ def test_the_secret_is_compared_in_constant_time_also_for_an_unknown_prefix(
 def test_the_memory_has_a_bound(issue: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "MOST_REMEMBERED", 2)
     for number in range(5):
-        authenticate_key(issue(name=f"tests {number}").key)
+        authenticate(issue(name=f"tests {number}").key)
         assert len(keys._remembered) <= 2
 
 
 def test_the_last_use_is_noted_at_most_once_a_minute(issue: Issue, django_assert_num_queries: Any) -> None:
     issued = issue()
     assert issued.row.last_used_at is None
-    authenticate_key(issued.key, address="203.0.113.7")
+    authenticate(issued.key, address="203.0.113.7")
     assert ApiKey.objects.get().last_used_from == "203.0.113.7"
     first = ApiKey.objects.get().last_used_at
     assert first is not None
-    authenticate_key(issued.key)
+    authenticate(issued.key)
     # A use that is no news is a look-up and no write.
     with django_assert_num_queries(1):
-        authenticate_key(issued.key)
+        authenticate(issued.key)
     assert ApiKey.objects.get().last_used_at == first
     earlier = timezone.now() - keys.USED_EVERY - timedelta(seconds=1)
     ApiKey.objects.update(last_used_at=earlier)
     keys.forget()
-    authenticate_key(issued.key)
+    authenticate(issued.key)
     noted = ApiKey.objects.get().last_used_at
     assert noted is not None
     assert noted > earlier

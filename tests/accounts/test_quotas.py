@@ -18,12 +18,12 @@ from django.utils import timezone
 from accounts import ledger, quota_warnings
 from accounts.audit import SYSTEM
 from accounts.exceptions import InvalidLimit
+from accounts.issuing import issue_api_key
 from accounts.ledger import Spent
 from accounts.limits import change_quota, create_quota
 from accounts.models import AuditEvent, Quota, QuotaPeriod, RateLimit, Reservation, User
 from accounts.periods import BEGINNING, end_of, start_of
 from accounts.quotas import Allowance, Rule, shares_of
-from accounts.services import issue_api_key
 from agents.definitions.services import create_agent
 from agents.webhooks.models import Delivery
 from agents.webhooks.services import Wishes, register_endpoint

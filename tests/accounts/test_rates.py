@@ -10,11 +10,11 @@ from django.contrib.auth.models import Group
 from accounts import limiting
 from accounts.audit import SYSTEM
 from accounts.exceptions import InvalidLimit
+from accounts.issuing import rotate_api_key
 from accounts.limiting import Limit, Usage
 from accounts.limits import change_rate_limit, create_rate_limit, delete_rate_limit
 from accounts.models import AuditEvent, RateLimit, User
 from accounts.rates import Rate, parse_rate
-from accounts.services import rotate_api_key
 from mutirao import checks
 from tests.accounts.conftest import Issue
 

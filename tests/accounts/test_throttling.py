@@ -28,6 +28,7 @@ from agents.definitions.services import create_agent
 from agents.memory.services import start_conversation
 from agents.tasks.models import Task
 from agents.tasks.services import submit
+from foundation.outage import Outage
 from mutirao import diagnosis
 from telemetry import metrics
 from tests.accounts.conftest import V1, Client, Issue
@@ -353,9 +354,17 @@ def test_after_a_failure_redis_is_not_asked_for_a_second(monkeypatch: pytest.Mon
 def test_an_outage_is_logged_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(limiting, "logger", SimpleNamespace(error=lambda event, **_more: said.append(event)))
+    monkeypatch.setattr(limiting, "_outage", Outage(quiet_seconds=0, patience_seconds=0))
+    asked: list[Limit] = []
+
+    def fail(limit: Limit) -> Any:
+        asked.append(limit)
+        raise ConnectionInterrupted(connection=None)
+
+    monkeypatch.setattr(limiting, "_count", fail)
     for _request in range(50):
-        limiting._log(ConnectionInterrupted(connection=None))
-    assert said == ["rate_limits_skipped"]
+        limiting.count([Limit(USER, "x", Rate(1, 60))])
+    assert (len(asked), said) == (50, ["rate_limits_skipped"])
 
 
 def test_the_doctor_says_what_happens_without_redis() -> None:

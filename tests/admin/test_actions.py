@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts.keys import authenticate
 from accounts.models import ApiKey, AuditEvent, User
-from accounts.services import authenticate_key
 from agents.definitions.models import Agent
 from agents.definitions.services import create_agent
 from agents.tasks import services as tasks
@@ -103,7 +103,7 @@ def test_a_new_key_is_shown_once(client: Client, admin: User, member: User) -> N
     assert len(set(key)) == 1
     assert "no-store" in shown.headers["Cache-Control"]
     row = ApiKey.objects.get(name="laptop")
-    assert authenticate_key(key[0]).pk == row.pk
+    assert authenticate(key[0]).pk == row.pk
     assert row.scopes == ["tasks:read"]
     for page in (reverse("admin:accounts_apikey_changelist"), reverse("admin:accounts_apikey_change", args=[row.pk])):
         assert key[0].rpartition("_")[2] not in client.get(page).content.decode()

@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.audit import SYSTEM
-from accounts.issuing import authenticate_key, issue_api_key
+from accounts.issuing import issue_api_key
+from accounts.keys import authenticate
 from accounts.models import ApiKey, AuditEvent, Quota, RateLimit, User
 from agents.definitions.services import create_agent
 
@@ -81,7 +82,7 @@ def test_rotating_asks_how_long_the_old_one_goes_on_and_shows_the_new_one_once(p
     answer = page.post(LIST, chosen | {"confirmed": "yes", "overlap": "3600"})
     assert "no-store" in answer.headers["Cache-Control"]
     (text,) = keys_in(answer)
-    assert authenticate_key(text).agents == ["echo"]
+    assert authenticate(text).agents == ["echo"]
     old.row.refresh_from_db()
     assert old.row.expires_at is not None
     assert old.row.expires_at <= now() + timedelta(hours=1)

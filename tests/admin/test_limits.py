@@ -10,10 +10,10 @@ from django.test import Client
 
 from accounts import ledger
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.limits import create_quota, create_rate_limit
 from accounts.models import AuditEvent, Quota, QuotaPeriod, RateLimit, User
 from accounts.periods import start_of
-from accounts.services import issue_api_key
 from agents.definitions.services import create_agent
 
 pytestmark = pytest.mark.django_db

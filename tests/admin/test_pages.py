@@ -16,10 +16,10 @@ from django_celery_results.models import TaskResult
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts import audit, seals
+from accounts.issuing import issue_api_key
 from accounts.limits import create_quota, create_rate_limit
 from accounts.models import ApiKey, ApiSession, AuditEvent, User
 from accounts.service_accounts import make_service_account
-from accounts.services import issue_api_key
 from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
 from agents.gateway.models import ModelCall

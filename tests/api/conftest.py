@@ -14,8 +14,8 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import User
-from accounts.services import issue_api_key
 from agents.definitions import cache as definitions_cache
 from agents.definitions.models import Agent, AgentVersion
 from agents.tasks import attempts

@@ -13,8 +13,8 @@ from rest_framework.test import APIClient
 
 from accounts import audit, verifying
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import AuditEvent, User
-from accounts.services import issue_api_key
 from tests.conftest import Api
 
 LIST, EXPORT, MINE = "/api/v1/audit", "/api/v1/audit/export", "/api/v1/me/export"

@@ -9,8 +9,8 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import ApiKey, User
-from accounts.services import issue_api_key
 from agents.definitions.models import Agent
 from agents.memory.services import start_conversation
 from agents.schedules.services import create_schedule

@@ -11,8 +11,8 @@ from rest_framework.test import APIClient
 
 from accounts import keys
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import ApiKey, User
-from accounts.services import issue_api_key
 from agents.definitions.models import Agent
 from agents.memory.models import Conversation
 from agents.memory.services import post_message, start_conversation

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import get_resolver
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from agents.definitions.models import Agent
 from tests.conftest import Api
-from tests.security.routes import things_of
+from tests.security.routes import things_of, walk
 
 pytestmark = pytest.mark.once
 
@@ -112,17 +112,8 @@ ELSEWHERE = {
 ROLES = ("nobody", "outsider", "member", "operator", "admin")
 
 
-def _patterns(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for pattern in patterns:
-        address = f"{prefix}{pattern.pattern}"
-        if isinstance(pattern, URLResolver):
-            yield from _patterns(pattern.url_patterns, address)
-        else:
-            yield address, pattern.callback
-
-
 def _operations() -> Iterator[tuple[str, str]]:
-    for address, view in _patterns(get_resolver().url_patterns):
+    for address, view in walk(get_resolver().url_patterns):
         if address.startswith("api/v1/") and (name := address.removeprefix("api/v1/")) not in ELSEWHERE:
             for method in ("get", "post", "put", "patch", "delete"):
                 if hasattr(view.cls, method):

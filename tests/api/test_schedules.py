@@ -9,8 +9,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import User
-from accounts.services import issue_api_key
 from agents.definitions.models import Agent
 from agents.schedules.models import Schedule, ScheduledRun
 from agents.schedules.services import tick

@@ -145,7 +145,7 @@ def test_a_stream_that_is_cut_and_resumed_yields_every_event_once(
 
 
 def test_a_hundred_streams_share_four_connections(server: str, member: User, submitted: Submit) -> None:  # noqa: C901
-    from accounts.services import issue_api_key
+    from accounts.issuing import issue_api_key
 
     task = submitted(member)
     key = issue_api_key(owner=member, name="hundred", actor=SYSTEM).key

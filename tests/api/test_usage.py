@@ -12,9 +12,9 @@ from rest_framework.test import APIClient
 
 from accounts import ledger
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.limits import create_quota, create_rate_limit
 from accounts.models import AuditEvent, Quota, RateLimit, User
-from accounts.services import issue_api_key
 from agents.gateway.models import ModelCall
 from agents.tasks import attempts
 from agents.tasks.data import Usage

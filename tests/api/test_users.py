@@ -13,10 +13,10 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts import keys
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import AuditEvent, User
 from accounts.resources import permissions_of
 from accounts.roles import create_role, ensure_roles, find_roles
-from accounts.services import issue_api_key
 from foundation.models import new_id
 from tests.conftest import Api
 

@@ -61,7 +61,8 @@ def run_web(arguments: Sequence[str]) -> None:
 
 def run_preparation(_arguments: Sequence[str]) -> None:
     """Migrations, roles, `admin` and the agents; no static files, as nobody looks at pages."""
-    from accounts.services import ensure_admin, ensure_roles
+    from accounts.roles import ensure_roles
+    from accounts.services import ensure_admin
     from agents.definitions.services import sync_agents
     from mutirao.first_data import migrate
 

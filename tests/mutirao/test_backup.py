@@ -17,8 +17,9 @@ from django.db import connection, models
 from django.db.migrations.recorder import MigrationRecorder
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import User
-from accounts.services import ensure_roles, issue_api_key
+from accounts.roles import ensure_roles
 from agents.definitions.services import create_agent
 from agents.memory.models import Message
 from agents.memory.services import post_message, start_conversation

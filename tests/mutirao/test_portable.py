@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.audit import SYSTEM
 from accounts.models import AuditEvent, Role, User
-from accounts.services import ensure_roles
+from accounts.roles import ensure_roles
 from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent, sync_agents
 from agents.tasks import queues, slots

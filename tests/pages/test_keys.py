@@ -13,8 +13,10 @@ from django.utils.timezone import now
 from accounts import keys
 from accounts.audit import SYSTEM
 from accounts.exceptions import InvalidKey
-from accounts.issuing import IssuedKey, authenticate_key, issue_api_key, rotate_api_key
+from accounts.issuing import IssuedKey, issue_api_key, rotate_api_key
+from accounts.keys import authenticate
 from accounts.models import ApiKey, AuditEvent, Quota, RateLimit, User
+from accounts.scopes import SCOPES
 from agents.definitions.models import Agent
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +43,7 @@ def shown_key(response: Any) -> str:
 def opens(key: str) -> bool:
     keys.forget()
     try:
-        authenticate_key(key)
+        authenticate(key)
     except InvalidKey:
         return False
     return True
@@ -172,3 +174,10 @@ def test_agents_that_one_may_not_use_are_not_offered(client: Client, agent: Agen
     refused = client.post("/keys/new/", {"name": "robot", "days": "30", "agents": ["echo"]})
     assert refused.status_code == 200
     assert not ApiKey.objects.exists()
+
+
+def test_every_scope_stands_under_a_heading_in_words(page: Client) -> None:
+    headings = re.findall(r'<div role="group" aria-label="([^"]+)">', page.get("/keys/new/").content.decode())
+    areas = dict.fromkeys(scope.partition(":")[0] for scope in SCOPES)
+    assert len(headings) == len(areas) > 12
+    assert not {*headings} & {*areas}

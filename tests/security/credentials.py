@@ -18,8 +18,8 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key, revoke_api_key
 from accounts.models import User
-from accounts.services import issue_api_key, revoke_api_key
 from accounts.tokens import TokenPair, obtain_tokens
 
 

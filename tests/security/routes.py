@@ -17,9 +17,9 @@ from django_celery_results.models import TaskResult
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts.audit import SYSTEM, record
+from accounts.issuing import issue_api_key
 from accounts.limits import create_quota, create_rate_limit
 from accounts.models import User
-from accounts.services import issue_api_key
 from accounts.sharing import share
 from agents.definitions.models import Agent
 from agents.gateway.models import ModelCall
@@ -37,19 +37,20 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^()]*(?:\([^()]*\))?[^()]
 RECEIVER = "https://8.8.8.8/hook"
 
 
-def _walk(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+def walk(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every address below these patterns, and what answers there."""
     for pattern in patterns:
         address = f"{prefix}{pattern.pattern}"
         if isinstance(pattern, URLResolver):
-            yield from _walk(pattern.url_patterns, address)
+            yield from walk(pattern.url_patterns, address)
         else:
-            yield address
+            yield address, pattern.callback
 
 
 @lru_cache
 def routes() -> tuple[str, ...]:
     """Every address as the URLconf has it, once."""
-    return tuple(dict.fromkeys(_walk(get_resolver().url_patterns)))
+    return tuple(dict.fromkeys(address for address, _view in walk(get_resolver().url_patterns)))
 
 
 @dataclass

@@ -13,13 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
-from django.db import connection
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import User
-from accounts.services import issue_api_key
 from agents.webhooks.models import Endpoint
 from agents.webhooks.services import Wishes, register_endpoint, rotate_task_secret
+from tests.accounts.canaries import every_value
 from tests.site import Site, running
 
 pytestmark = pytest.mark.once
@@ -27,19 +27,6 @@ pytestmark = pytest.mark.once
 AGENT = "tests.security.confessor"
 CHANGELIST = re.compile(r'href="(/admin/[a-z_]+/[a-z_]+/)"')
 ROW = re.compile(r'href="(/admin/[a-z_]+/[a-z_]+/[^"/?]+/change/)')
-
-
-def _dump() -> Iterator[bytes]:
-    """Every value of every table, as text and as the bytes that it stands for."""
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
-            for row in cursor.fetchall():
-                for value in row:
-                    if isinstance(value, bytes | memoryview):
-                        yield bytes(value)
-                    elif value is not None:
-                        yield str(value).encode()
 
 
 def _forms(secret: str) -> set[bytes]:
@@ -59,7 +46,7 @@ def test_a_dump_after_a_hundred_keys_and_twenty_secrets_holds_none_of_them(membe
     TOTP.activate(member, told[-1])
     hidden = [key.rsplit("_", 1)[1] for key in issued] + [secret.removeprefix("whsec_") for secret in told]
     assert len(set(hidden)) == 120
-    dump = b"\n".join(_dump())
+    dump = b"\n".join(every_value())
     # What may be found is: the dump is one.
     assert all(key.split("_")[1].encode() in dump for key in issued)
     assert Endpoint.objects.count() == 18

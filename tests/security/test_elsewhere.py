@@ -17,8 +17,8 @@ from rest_framework.test import APIClient
 from accounts import keys
 from accounts.audit import SYSTEM
 from accounts.exceptions import InvalidKey
+from accounts.issuing import issue_api_key
 from accounts.models import ApiKey, User
-from accounts.services import issue_api_key
 from agents.definitions.services import create_agent
 from tests.conftest import Api
 

@@ -24,8 +24,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import User
-from accounts.services import issue_api_key
 from agents.definitions.services import create_agent
 from agents.memory.services import post_message, start_conversation
 from agents.schedules.services import create_schedule

@@ -21,8 +21,8 @@ from django.http import HttpResponseBase
 from django.test import Client
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import User
-from accounts.services import issue_api_key
 from agents.definitions.models import Agent
 from tests.api.conftest import agent
 from tests.api.test_matrix import MATRIX as API_MATRIX

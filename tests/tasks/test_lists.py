@@ -12,7 +12,7 @@ from django.utils.timezone import now
 
 from accounts.audit import SYSTEM
 from accounts.models import User
-from accounts.services import ensure_roles
+from accounts.roles import ensure_roles
 from agents.definitions.models import Agent
 from agents.tasks import queues
 from agents.tasks.admin import TaskAdmin

@@ -12,9 +12,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key, revoke_api_key, rotate_api_key
 from accounts.limits import change_quota, delete_quota
 from accounts.models import ApiKey, Quota, Reservation, User
-from accounts.services import issue_api_key, revoke_api_key, rotate_api_key
 from agents.definitions.models import Agent
 from agents.tasks import metering, services
 from agents.tasks.data import Failure

@@ -8,8 +8,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import ApiKey, User
-from accounts.services import issue_api_key
 from agents.definitions.models import Agent
 from agents.definitions.services import create_agent
 from agents.tasks import services, slots

@@ -8,8 +8,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import User
-from accounts.services import issue_api_key
 from agents.webhooks.models import Delivery, Endpoint
 from agents.webhooks.services import IssuedSecret
 from tests.conftest import Api

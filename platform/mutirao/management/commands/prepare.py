@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.services import ensure_admin, ensure_roles
+from accounts.roles import ensure_roles
+from accounts.services import ensure_admin
 from agents.definitions.services import sync_agents
 from mutirao import first_data
 

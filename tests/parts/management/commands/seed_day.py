@@ -13,8 +13,8 @@ from django.db import connection
 from django.utils.timezone import now
 
 from accounts.audit import SYSTEM
+from accounts.issuing import issue_api_key
 from accounts.models import Role, User
-from accounts.services import issue_api_key
 from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
 from agents.gateway.models import ModelCall
