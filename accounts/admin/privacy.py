@@ -17,6 +17,7 @@ from accounts.audit import Actor
 from accounts.erasing import erase_person
 from accounts.exceptions import AccountError
 from accounts.models import User
+from accounts.rights import may_manage
 from foundation.admin import page
 from foundation.downloads import download
 
@@ -57,6 +58,12 @@ class PrivacyAdmin:
         ]
         return [*own, *super().get_urls()]  # type: ignore[misc]
 
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """With the way to these pages, for whoever is let in."""
+        person = context.get("original")
+        context["may_administer"] = isinstance(person, User) and _may_administer(request, person)
+        return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
+
     def data_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """What is kept of a person; erases on a typed confirmation."""
         person = _person(request, pk)
@@ -91,13 +98,19 @@ class PrivacyAdmin:
         return True
 
 
+def _may_administer(request: HttpRequest, person: User) -> bool:
+    """Whoever has the right to, and all rights of the person."""
+    asker = request.user
+    return isinstance(asker, User) and asker.has_perm(ADMINISTER) and may_manage(asker, person)
+
+
 def _person(request: HttpRequest, pk: Any) -> User:
-    """Raises PermissionDenied; also for a superuser's row, unless a superuser asks. Raises Http404."""
+    """Raises PermissionDenied, Http404."""
     if not request.user.has_perm(ADMINISTER):
         raise PermissionDenied
     person = User.objects.filter(pk=pk).first()
     if person is None:
         raise Http404
-    if person.is_superuser and not getattr(request.user, "is_superuser", False):
+    if not _may_administer(request, person):
         raise PermissionDenied
     return person

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.timezone import now
 from guardian.models import UserObjectPermission
@@ -17,7 +19,7 @@ from accounts.audit import SYSTEM
 from accounts.models import AuditEvent, Role, User
 from accounts.resources import cells, permissions_of
 from accounts.rights import names_of
-from accounts.roles import built_in_permissions, create_role, ensure_roles
+from accounts.roles import built_in_permissions, create_role, ensure_roles, permissions_named
 from accounts.sharing import share
 from agents.definitions.models import Agent
 from agents.definitions.services import create_agent
@@ -296,3 +298,38 @@ def test_an_attempt_to_get_beyond_ones_rights_is_on_the_record() -> None:
     _signed_in(root).post(_change("user", root.pk), {"username": "root", "is_staff": "on"})
     event = AuditEvent.objects.get(verb="rights.exceed")
     assert (event.outcome, event.actor_name, event.changes["refusal"]) == ("denied", "root", "LastAdministrator")
+
+
+@pytest.mark.parametrize("page", ["user/{pk}/change/", "serviceaccount/add/"])
+def test_no_role_asks_for_itself_what_somebody_may(manager: User, page: str) -> None:
+    """The queries of a page are as many with ten roles as with sixty."""
+    peer, client = User.objects.create(username="peer"), _signed_in(manager)
+    address = f"/admin/accounts/{page.format(pk=peer.pk)}"
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get(address).status_code == 200
+        return len(asked)
+
+    queries()
+    before = queries()
+    for number in range(50):
+        create_role(name=f"role {number}", permissions=["agents_tasks.view_task"], by=None, actor=SYSTEM)
+    assert queries() == before
+
+
+@pytest.mark.parametrize("page", ["data", "download"])
+def test_nobody_exports_or_erases_a_stronger_account(manager: User, operator: User, admin: User, page: str) -> None:
+    manager.user_permissions.add(*permissions_named(["accounts.administer_user"]))
+    client, peer = _signed_in(manager), User.objects.create(username="peer")
+    for stronger in (operator, admin):
+        address = _change("user", stronger.pk, page)
+        answers = [client.get(address), client.post(address, {"name": stronger.username})]
+        assert [answer.status_code for answer in answers] == [403, 403]
+        assert User.objects.filter(username=stronger.username, is_active=True).exists()
+        assert _change("user", stronger.pk, "data") not in client.get(_change("user", stronger.pk)).content.decode()
+    assert not AuditEvent.objects.filter(verb__startswith="privacy.").exists()
+    # The control: of an equal they do.
+    answer = client.post(_change("user", peer.pk, page), {"name": "peer"})
+    assert answer.status_code == (302 if page == "data" else 200)
+    assert AuditEvent.objects.filter(verb__startswith="privacy.", subject_id=peer.pk).exists()
