@@ -19,6 +19,7 @@ class AccountsConfig(AppConfig):
             problems,
             pruning,
             receivers,
+            resealing,
             rights,
             schema,
             verbs,
@@ -32,6 +33,7 @@ class AccountsConfig(AppConfig):
         pruning.register_rules()
         portable.register_kinds()
         own_resources.register()
+        resealing.register()
         problems.register()
         rights.when_rights_change(keys.forget)
 

@@ -34,6 +34,8 @@ BUILT_IN: Mapping[str, Mapping[str, tuple[Verb, ...]]] = {
         "schedules": (Verb.VIEW, Verb.USE),
         "webhooks": (Verb.VIEW, Verb.USE),
         "models": (Verb.VIEW,),
+        "circuits": (Verb.VIEW, Verb.USE),
+        "answers": (Verb.VIEW, Verb.CHANGE),
         "conversations": (Verb.VIEW,),
         "approvals": (Verb.VIEW, Verb.APPROVE),
         "limits": (Verb.VIEW,),

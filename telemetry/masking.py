@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping, Set
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -15,8 +16,9 @@ MASK = "[masked]"
 # What is deeper or longer is cut: nobody reads it, and a structure may contain itself.
 DEEPEST = 24
 MOST_ITEMS = 1_000
-# Shorter values of the environment would mask ordinary words.
+# Shorter ones would mask ordinary words.
 SHORTEST_KNOWN_SECRET = 8
+MOST_OPENED = 1_000
 
 _NAMES = (
     r"(?:password|passwd|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|authorization|cookie|credential)s?"
@@ -37,6 +39,11 @@ _SECRET_VARIABLE = re.compile(r"(KEY|KEYS|TOKEN|SECRET|PASSWORD|DSN)$")
 _HARMLESS = (bool, int, float, Decimal, UUID, date, time, timedelta, type(None))
 
 _known: re.Pattern[str] | None = None
+# Stored secrets that this process has opened lately, the longest first. It is replaced as a whole, so that whoever
+# masks needs no lock.
+_opened: tuple[str, ...] = ()
+_in_order: dict[str, None] = {}
+_lock = threading.Lock()
 
 
 def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
@@ -46,6 +53,20 @@ def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
     found = {secret for name, value in environ.items() for secret in _secrets_of(name, value)}
     long_enough = sorted((each for each in found if len(each) >= SHORTEST_KNOWN_SECRET), key=len, reverse=True)
     _known = re.compile("|".join(map(re.escape, long_enough))) if long_enough else None
+
+
+def learn_opened(secret: str) -> None:
+    """Takes in a stored secret when it is opened: it is masked wherever it stands from now on. The last MOST_OPENED are
+    kept.
+    """
+    global _opened
+    if len(secret) < SHORTEST_KNOWN_SECRET or secret in _in_order:
+        return
+    with _lock:
+        _in_order[secret] = None
+        while len(_in_order) > MOST_OPENED:
+            del _in_order[next(iter(_in_order))]
+        _opened = tuple(sorted(_in_order, key=len, reverse=True))
 
 
 def _secrets_of(name: str, value: str) -> list[str]:
@@ -60,10 +81,12 @@ def _secrets_of(name: str, value: str) -> list[str]:
 
 
 def mask_text(text: str) -> str:
-    """The text without keys, JWTs, URL passwords, what is assigned to a secret-sounding name, and the secrets of the
-    environment."""
+    """The text without keys, JWTs, URL passwords, what is assigned to a secret-sounding name, the secrets of the
+    environment, and stored ones that were opened."""
     if _known is not None:
         text = _known.sub(MASK, text)
+    for secret in _opened:
+        text = text.replace(secret, MASK)
     return SECRET_VALUES.sub(MASK, SECRET_ASSIGNMENTS.sub(rf"\1{MASK}", text))
 
 

@@ -56,18 +56,39 @@ FIRST_TOKEN_SECONDS = Histogram(
 )
 TOKENS = Counter("mutirao_model_tokens", "Tokens, read and written.", ["provider", "model", "direction"])
 COST = Counter("mutirao_model_cost", "Money spent on models, in the currency of the prices.", ["provider", "model"])
+UNPRICED_CALLS = Counter(
+    "mutirao_model_calls_unpriced", "Calls whose cost is not known, as the model has no price.", ["provider", "model"]
+)
+ROUTE_CALLS = Counter("mutirao_route_calls", "Calls to routes, and how they ended.", ["route", "outcome"])
+MODEL_TRIES = Counter(
+    "mutirao_model_tries", "Tries of deployments: a call may take several.", ["deployment", "outcome"]
+)
+CACHE_HITS = Counter("mutirao_model_cache_hits", "Calls that the cache answered.", ["tier"])
+CACHE_DECISIONS = Counter("mutirao_model_cache_decisions", "What the cache made of calls.", ["why"])
+SAVED_COST = Counter("mutirao_model_saved_cost", "Money that cached answers have saved.", ["tier"])
+SAVED_SECONDS = Counter("mutirao_model_saved_seconds", "Time that cached answers have saved.", ["tier"])
+SAVED_TOKENS = Counter("mutirao_model_saved_tokens", "Tokens that cached answers have saved.", ["tier", "direction"])
+LEDGER_LOST = Counter("mutirao_ledger_rows_lost", "Model calls that no row tells of.", ["ledger"])
 WEBHOOKS = Counter("mutirao_webhooks", "Tries to deliver a webhook, by what they left it as.", ["state"])
 WEBHOOK_SECONDS = Histogram("mutirao_webhook_seconds", "How long receivers take.", ["state"], buckets=QUICK)
 RATE_LIMITED = Counter("mutirao_rate_limited", "Requests that were too many, by whose limit it was.", ["scope"])
 RATE_LIMITS_SKIPPED = Counter(
     "mutirao_rate_limits_skipped", "Requests that were not counted, as Redis was away.", ["scope"]
 )
+CACHE_TRIALS = Counter(
+    "mutirao_cache_trials", "Looks at whether a cached answer was right, by who looked.", ["source", "outcome"]
+)
+CIRCUIT_CHANGES = Counter("mutirao_circuit_changes", "Steps of circuit breakers.", ["kind", "state"])
 QUOTA_REFUSED = Counter("mutirao_quota_refused", "Submissions refused by a quota, by its unit.", ["unit"])
 
 Args = ParamSpec("Args")
 SystemMetrics = Callable[[], Iterable[Metric]]
 
 _system: dict[str, SystemMetrics] = {}
+# Labels that people can make up: what comes after so many different ones is counted as OTHER.
+MOST_LABELS = 200
+OTHER = "other"
+_labels: dict[str, set[str]] = {}
 _LIVE_FILE = re.compile(r"^gauge_live[a-z]+_(\d+)\.db$")
 
 
@@ -82,6 +103,17 @@ def harmless(count: Callable[Args, None]) -> Callable[Args, None]:
             logger.exception("not_counted")
 
     return careful
+
+
+def bounded(kind: str, label: str) -> str:
+    """The label, or OTHER when this process has seen MOST_LABELS others of its kind: each is kept for ever."""
+    known = _labels.setdefault(kind, set())
+    if label in known:
+        return label
+    if len(known) >= MOST_LABELS:
+        return OTHER
+    known.add(label)
+    return label
 
 
 def register_system(name: str, collect: SystemMetrics) -> None:

@@ -15,7 +15,6 @@ import hashlib
 import secrets
 import time
 import uuid
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,11 +22,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import structlog
-
+from foundation.batches import Batches
 from telemetry.models import Span
-
-logger = structlog.get_logger(__name__)
 
 # What is not flushed in time gives way to what is newer: telemetry must not eat the memory of what it
 # watches.
@@ -60,7 +56,11 @@ class _Place:
     span_id: str
 
 
-_pending: deque[SpanRecord] = deque(maxlen=MOST_PENDING)
+def _write(records: list[SpanRecord]) -> None:
+    Span.objects.bulk_create([_row(ended) for ended in records], ignore_conflicts=True)
+
+
+_pending: Batches[SpanRecord] = Batches("spans", _write, most=MOST_PENDING)
 _place: ContextVar[_Place | None] = ContextVar("mutirao_span", default=None)
 
 
@@ -151,7 +151,7 @@ class OpenSpan:
 
 def record(ended: SpanRecord) -> None:
     """Keeps a span that has ended until the next flush."""
-    _pending.append(ended)
+    _pending.add(ended)
 
 
 def open_span(
@@ -195,23 +195,8 @@ def pending_spans() -> int:
 
 
 def flush_spans() -> int:
-    """Writes all ended spans of this process in one statement; how many were written. Errors are logged
-    only.
-    """
-    records: list[SpanRecord] = []
-    try:
-        while True:
-            records.append(_pending.popleft())
-    except IndexError:
-        pass
-    if not records:
-        return 0
-    try:
-        Span.objects.bulk_create([_row(ended) for ended in records], ignore_conflicts=True)
-    except Exception:
-        logger.exception("spans_not_written", spans=len(records))
-        return 0
-    return len(records)
+    """Writes all ended spans of this process; how many were written. Errors are logged only."""
+    return _pending.flush()
 
 
 def _row(ended: SpanRecord) -> Span:

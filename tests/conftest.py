@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
+from django.db import connection
 from django.utils import translation
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from accounts import limiting, quotas
 from accounts.models import User
-from accounts.roles import ensure_roles
+from agents.cache import thresholds
+from agents.circuits import protection
+from agents.gateway import prices, routing
 from agents.tasks import queues, slots
+from tests import emptying, prepared
+from tests.environment import GIVEN
+from tests.ready_roles import ready_roles
 
 Api = Callable[[User], APIClient]
 
@@ -23,9 +31,38 @@ def _person(name: str, *roles: str, is_staff: bool = False, is_superuser: bool =
         username=name, password=f"{name}-password-1", is_staff=is_staff, is_superuser=is_superuser
     )
     if roles:
-        ensure_roles()
+        ready_roles()
         user.groups.set(Group.objects.filter(name__in=roles))
     return user
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """The tests' own database begins as a copy of one that is migrated."""
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        prepared.sqlite(Path(database["TEST"]["NAME"]))
+    else:
+        database["TEST"]["TEMPLATE"] = prepared.template(GIVEN["DATABASE_URL"].rpartition("/")[0])
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """A file that was copied is not to be made anew; it goes with its folder."""
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """At the end threads that never end may still have a connection, which would keep the database from going."""
+    with pytest.MonkeyPatch.context() as patched:
+        emptying.install(patched, connection)
+        yield
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock():
+            connection.close()
+            connection.close_pool()  # type: ignore[attr-defined]  # of PostgreSQL
+        prepared.end_connections(GIVEN["DATABASE_URL"].rpartition("/")[0], connection.settings_dict["NAME"])
 
 
 @pytest.fixture
@@ -67,9 +104,13 @@ def api() -> Api:
 @pytest.fixture(autouse=True)
 def _clean_cache() -> Iterator[None]:
     slots.exist.forget()
+    thresholds.learned.forget()
     queues.forget()
     limiting.forget()
     quotas.forget()
+    prices.forget()
+    routing.forget()
+    protection.forget()
     yield
     cache.clear()
     # A page in another language leaves it active in the thread.

@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests import prepared
+
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(tempfile.mkdtemp(prefix="mutirao-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
@@ -28,6 +30,11 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LANGSMITH_API_KEY", "LANGSMITH_TRACING", "MUTIRAO_DEFAULT_MODEL"):
     os.environ.pop(name, None)
 os.environ.pop("EMAIL_URL", None)
+# The settings of the first process have set it by the time its parallel parts inherit it; each counts for itself.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+
+# Of the whole run: its parts inherit the folder of the first process, which removes it.
+os.environ.setdefault(prepared.VARIABLE, str(HOME / "prepared"))
 
 # Parallel parts of one run (pytest-xdist) inherit the Redis of the first process; each has a database of its own there.
 if part := os.environ.get("PYTEST_XDIST_WORKER", ""):
@@ -44,3 +51,6 @@ if "REDIS_URL" not in GIVEN:
     valkey = EmbeddedValkey(directory=HOME / "valkey")
     os.environ["REDIS_URL"] = valkey.start()
     atexit.register(valkey.stop)
+
+if "DATABASE_URL" in GIVEN and not part:
+    atexit.register(prepared.forget, GIVEN["DATABASE_URL"])

@@ -50,8 +50,8 @@ def second_pair(site: Site, *, threads: int = 4) -> Iterator[Site]:
     ]
     other = Site(site.home, site.environ, port=port, key=site.key)
     try:
-        site.wait(other.is_ready, within=60)
-        site.wait(lambda: total(metrics_of(site), "mutirao_worker_up") == 2, within=60)
+        site.wait(other.is_ready, within=100)
+        site.wait(lambda: total(metrics_of(site), "mutirao_worker_up") == 2, within=100)
         yield other
     finally:
         for process in started:

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from mutirao.embedded import free_port
+from tests import prepared
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -37,7 +38,7 @@ def base_environ(home: Path, **more: str) -> dict[str, str]:
     return kept | own | more
 
 
-def manage(home: Path, *arguments: str, timeout: float = 60, **more: str) -> subprocess.CompletedProcess[str]:
+def manage(home: Path, *arguments: str, timeout: float = 180, **more: str) -> subprocess.CompletedProcess[str]:
     """Runs `manage.py` to its end."""
     return subprocess.run(
         [sys.executable, "manage.py", *arguments], cwd=ROOT, env=base_environ(home, **more),
@@ -56,7 +57,7 @@ class Site:
     process: subprocess.Popen[str] | None = None
     key: str = ""
 
-    def start(self, *, within: float = 60) -> float:
+    def start(self, *, within: float = 100) -> float:
         """Starts it; in how many seconds it was ready."""
         began = time.monotonic()
         self.process = subprocess.Popen(
@@ -119,7 +120,7 @@ class Site:
                 return process
         raise AssertionError(f"there is no {name}")
 
-    def manage(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def manage(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Runs `manage.py` beside it."""
         return manage(self.home, *arguments, timeout=timeout, **self.environ)
 
@@ -203,8 +204,17 @@ def running(home: Path, **environ: str) -> Iterator[Site]:
 
 
 @contextmanager
-def started(site: Site, *, within: float = 60) -> Iterator[Site]:
+def from_nothing(home: Path, **environ: str) -> Iterator[Site]:
+    """The same, without what the run of tests has prepared: the true first start."""
+    with started(Site(home, environ), is_prepared=False) as site:
+        yield site
+
+
+@contextmanager
+def started(site: Site, *, within: float = 100, is_prepared: bool = True) -> Iterator[Site]:
     """The same for a site that is ready in so many seconds."""
+    if is_prepared:
+        prepared.give(site.home, has_server="DATABASE_URL" in site.environ)
     try:
         site.start(within=within)
         yield site

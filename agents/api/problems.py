@@ -3,7 +3,9 @@ a 404."""
 
 from __future__ import annotations
 
+from agents.circuits.exceptions import NotForced, UnknownCircuit
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
+from agents.gateway.refusals import InUse
 from agents.memory.exceptions import ConversationBusy, InvalidTitle, UnknownConversation, UnknownMessage
 from agents.schedules.exceptions import InvalidSchedule, Refused, ScheduleBusy, UnknownSchedule
 from agents.tasks.exceptions import (
@@ -37,6 +39,9 @@ PROBLEMS = (
     (AlreadyDecided, 409, "already-decided"),
     (InvalidArguments, 400, "invalid-arguments"),
     (UnknownToolCall, 400, "unknown-tool-call"),
+    (UnknownCircuit, 404, "unknown-circuit"),
+    (NotForced, 409, "not-forced"),
+    (InUse, 409, "in-use"),
     (InvalidEndpoint, 400, "invalid-endpoint"),
     (TooManyEndpoints, 409, "too-many-endpoints"),
     (EndpointDisabled, 409, "endpoint-disabled"),

@@ -31,6 +31,7 @@ from foundation.preferences import idempotency_key, wait_seconds
 
 OPTIONS = (
     "priority", "not_before", "max_attempts", "limits", "metadata", "queue", "queue_seconds", "if_busy", "webhook_url",
+    "cache",
 )  # fmt: skip
 TIES = ("depends_on", "if_dependency_fails")
 

@@ -6,6 +6,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
+from agents.api.feedback import MessageRejection, TaskRejection
 from agents.api.messages import MessageRegenerate
 from agents.api.usage import Usage
 from agents.api.views import (
@@ -31,6 +32,9 @@ urlpatterns = [
     path("", include("agents.tools.urls")),
     path("", include("agents.worker.urls")),
     path("", include("agents.webhooks.urls")),
+    path("", include("agents.circuits.urls")),
+    path("", include("agents.cache.urls")),
+    path("", include("agents.gateway.urls")),
     path("tasks", TaskList.as_view(), name="tasks"),
     path("tasks/bulk", TaskBulk.as_view(), name="tasks-bulk"),
     path("tasks/<uuid:pk>", TaskDetail.as_view(), name="task"),
@@ -39,12 +43,14 @@ urlpatterns = [
     path("tasks/<uuid:pk>/retry", TaskRetry.as_view(), name="task-retry"),
     path("tasks/<uuid:pk>/resume", TaskResume.as_view(), name="task-resume"),
     path("tasks/<uuid:pk>/review", TaskReview.as_view(), name="task-review"),
+    path("tasks/<uuid:pk>/reject-answers", TaskRejection.as_view(), name="task-reject-answers"),
     path("conversations/<uuid:pk>/messages", MessageList.as_view(), name="messages"),
     path(
         "conversations/<uuid:pk>/messages/<uuid:message>/regenerate",
         MessageRegenerate.as_view(),
         name="message-regenerate",
     ),
+    path("conversations/<uuid:pk>/messages/<uuid:message>/reject", MessageRejection.as_view(), name="message-reject"),
     path("usage", Usage.as_view(), name="usage"),
     path("schema", SpectacularJSONAPIView.as_view(**PUBLIC), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(**PUBLIC, url_name="schema"), name="docs"),

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from agents.gateway.usage import spending_by_model
+from agents.gateway.usage import savings, spending_by_model
 from agents.tasks.usage import KEYS, Days, spending_of, tasks_of
 from foundation.async_views import AsyncAPIView
 
@@ -36,6 +36,24 @@ class SpendingSerializer(serializers.Serializer[Any]):
     input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
     cost = serializers.DecimalField(20, 6)
+    hits = serializers.IntegerField(required=False, help_text=_("By model: calls that the cache answered."))
+    saved_tokens = serializers.IntegerField(required=False, help_text=_("By model: by the cache."))
+    saved_cost = serializers.DecimalField(20, 6, required=False, help_text=_("By model: by the cache."))
+    unpriced = serializers.IntegerField(
+        required=False, help_text=_("By model: calls whose cost is not known, and not in the sum.")
+    )
+
+
+class SavingsSerializer(serializers.Serializer[Any]):
+    """What the cache has saved, over all models."""
+
+    calls = serializers.IntegerField()
+    hits = serializers.IntegerField()
+    by_tier = serializers.DictField(child=serializers.IntegerField())
+    saved_tokens = serializers.IntegerField()
+    saved_cost = serializers.DecimalField(20, 6)
+    saved_seconds = serializers.FloatField()
+    unpriced = serializers.IntegerField(help_text=_("Calls whose cost is not known, and in no sum."))
 
 
 class SpendingReportSerializer(serializers.Serializer[Any]):
@@ -45,6 +63,7 @@ class SpendingReportSerializer(serializers.Serializer[Any]):
     since = serializers.DateField()
     until = serializers.DateField()
     results = SpendingSerializer(many=True)
+    cache = SavingsSerializer(required=False, help_text=_("By model only."))
 
 
 class Usage(AsyncAPIView):
@@ -65,11 +84,10 @@ class Usage(AsyncAPIView):
         by, mine = asked.validated_data["by"], asked.validated_data["mine"]
         days = Days.between(asked.validated_data.get("since"), asked.validated_data.get("until"))
         user = cast("User", request.user)
-        found = (
-            spending_by_model(user, days, mine=mine)
-            if by == "model"
-            else spending_of(tasks_of(user, days, mine=mine), by)
-        )
-        return Response(
-            SpendingReportSerializer({"by": by, "since": days.since, "until": days.until, "results": found}).data
-        )
+        report: dict[str, Any] = {"by": by, "since": days.since, "until": days.until}
+        if by == "model":
+            report["results"] = spending_by_model(user, days, mine=mine)
+            report["cache"] = savings(user, days, mine=mine)
+        else:
+            report["results"] = spending_of(tasks_of(user, days, mine=mine), by)
+        return Response(SpendingReportSerializer(report).data)

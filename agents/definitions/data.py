@@ -23,6 +23,7 @@ class ConfigurationFields(TypedDict, total=False):
     limits: dict[str, Any]
     memory_messages: int
     policy: dict[str, Any]
+    cache: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class Configuration:
     `model` is `provider:model`, empty for the installation's default; `tools` are names; `parameters` go to
     the model (`{"temperature": 0.2}`); `limits` are the task's defaults: `seconds`, `steps`, `tokens`,
     `cost`, all optional; `memory_messages` is how many earlier messages of a conversation the agent is shown;
-    `policy` says how its tasks are executed, see `agents.definitions.policy`.
+    `policy` says how its tasks are executed, see `agents.definitions.policy`; `cache` when its model calls may be
+    answered by earlier answers, see `agents.definitions.cache_policy`.
     """
 
     kind: str = TOOL_CALLING
@@ -43,6 +45,7 @@ class Configuration:
     limits: Mapping[str, Any]
     memory_messages: int = 20
     policy: Mapping[str, Any] = field(default_factory=dict)
+    cache: Mapping[str, Any] = field(default_factory=dict)
 
     def as_fields(self) -> ConfigurationFields:
         """The same as JSON-ready fields of an AgentVersion."""
@@ -57,6 +60,7 @@ class Configuration:
             },
             "memory_messages": self.memory_messages,
             "policy": dict(self.policy),
+            "cache": dict(self.cache),
         }
 
 

@@ -45,6 +45,8 @@ class AgentDefinition:
     memory_messages: how many earlier messages of a conversation the agent is shown.
     policy: how its tasks are executed, such as `{"max_attempts": 5, "if_busy": "interrupt"}`; see
         `agents.definitions.policy`.
+    cache: when its model calls may be answered by earlier answers, such as `{"mode": "semantic", "ttl": 3600}`; see
+        `agents.definitions.cache_policy`.
     queue: which workers run it.
 
     An agent with a LangGraph of its own defines `graph(self, context)`, which returns a StateGraph, compiled
@@ -61,6 +63,7 @@ class AgentDefinition:
     limits: ClassVar[Mapping[str, Any]] = {}
     memory_messages: ClassVar[int] = 20
     policy: ClassVar[Mapping[str, Any]] = {}
+    cache: ClassVar[Mapping[str, Any]] = {}
     queue: ClassVar[str] = "interactive"
 
     @classmethod
@@ -87,6 +90,7 @@ class AgentDefinition:
             limits=dict(cls.limits),
             memory_messages=cls.memory_messages,
             policy=dict(cls.policy),
+            cache=dict(cls.cache),
         )
 
     @classmethod

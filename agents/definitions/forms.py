@@ -20,8 +20,10 @@ from agents.definitions.data import TOOL_CALLING, Configuration
 from agents.definitions.exceptions import InvalidAgent
 from agents.definitions.models import Agent
 
-CONFIGURATION = ("kind", "model", "system_prompt", "tools", "parameters", "limits", "memory_messages", "policy")
-MAPPINGS = ("parameters", "limits", "policy")
+CONFIGURATION = (
+    "kind", "model", "system_prompt", "tools", "parameters", "limits", "memory_messages", "policy", "cache",
+)  # fmt: skip
+MAPPINGS = ("parameters", "limits", "policy", "cache")
 
 
 class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it no type at run time
@@ -57,6 +59,11 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it n
         initial=dict, required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text=gettext_lazy('Such as {"max_attempts": 5, "if_busy": "interrupt"}.'),
     )  # fmt: skip
+    cache = forms.JSONField(
+        label=gettext_lazy("cache policy"),
+        initial=dict, required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text=gettext_lazy('Such as {"mode": "semantic", "ttl": 3600, "shareable": true}.'),
+    )  # fmt: skip
 
     class Meta:
         model = Agent
@@ -69,6 +76,10 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django gives it n
         kinds = sorted({TOOL_CALLING, *registry.graph_kinds()})
         if "kind" in self.fields:
             self.fields["kind"].choices = [(kind, kind) for kind in kinds]  # type: ignore[attr-defined]
+            if names := validators.model_names():
+                self.fields["model"].help_text = _(
+                    "provider:model, or one of %(names)s; empty: the default of this installation."
+                ) % {"names": ", ".join(names)}
             self.fields["tools"].help_text = _("Names, one a line: %(names)s.") % {
                 "names": ", ".join(validators.tool_names())
             }

@@ -72,6 +72,7 @@ class AgentVersion(BaseModel):
     limits = models.JSONField(_("limits"), default=dict, blank=True)
     memory_messages = models.PositiveIntegerField(_("messages remembered"), default=20)
     policy = models.JSONField(_("execution policy"), default=dict, blank=True)
+    cache = models.JSONField(_("cache policy"), default=dict, blank=True)
     digest = models.CharField(_("digest"), max_length=64, editable=False)
 
     class Meta:
@@ -104,4 +105,5 @@ class AgentVersion(BaseModel):
             limits=self.limits,
             memory_messages=self.memory_messages,
             policy=self.policy,
+            cache=self.cache,
         )

@@ -14,7 +14,9 @@ from agents.definitions.services import create_agent, publish_version, update_ag
 from foundation.portable import Entry, NotApplicable, names_of, register_kind, text_of
 
 ABOUT = ("name", "description", "queue", "is_enabled")
-CONFIGURATION = ("kind", "model", "system_prompt", "tools", "parameters", "limits", "memory_messages", "policy")
+CONFIGURATION = (
+    "kind", "model", "system_prompt", "tools", "parameters", "limits", "memory_messages", "policy", "cache",
+)  # fmt: skip
 TEXTS = ("name", "description", "queue", "kind", "model", "system_prompt")
 
 
@@ -64,7 +66,7 @@ def _check(entry: Entry) -> None:
     for field in TEXTS:
         text_of(entry, field)
     names_of(entry, "tools")
-    for field in ("parameters", "limits", "policy"):
+    for field in ("parameters", "limits", "policy", "cache"):
         if not isinstance(entry.get(field, {}), dict):
             raise NotApplicable(_("“%(field)s” has to be a mapping of names to values.") % {"field": field})
     if not isinstance(entry.get("is_enabled", True), bool):

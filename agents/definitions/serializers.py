@@ -15,6 +15,7 @@ class AgentVersionSerializer(serializers.ModelSerializer[AgentVersion]):
 
     tools = serializers.ListField(child=serializers.CharField(), read_only=True)
     limits = serializers.DictField(read_only=True)
+    cache = serializers.DictField(read_only=True)
 
     class Meta:
         model = AgentVersion
@@ -25,6 +26,7 @@ class AgentVersionSerializer(serializers.ModelSerializer[AgentVersion]):
             "tools",
             "limits",
             "memory_messages",
+            "cache",
             "digest",
             "created_at",
         ]

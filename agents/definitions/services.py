@@ -161,6 +161,7 @@ def agent_version_data(version_id: uuid.UUID) -> VersionData:
         limits=version.limits,
         memory_messages=version.memory_messages,
         policy=version.policy,
+        cache=version.cache,
     )
 
 

@@ -4,21 +4,25 @@ AppConfig.ready).
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from agents.definitions import registry
+from agents.definitions.cache_policy import cache_policy_errors
 from agents.definitions.data import TOOL_CALLING, Configuration
 from agents.definitions.definition import CODE_KIND
 from agents.definitions.exceptions import InvalidAgent
 from agents.definitions.policy import policy_errors
+from foundation.parsers import UNSTORABLE
 
 Check = Callable[[str], None]
+ParametersCheck = Callable[[str, Mapping[str, Any]], Iterable[str]]
 
 MOST_OF_LIMITS = {"seconds": 86_400, "steps": 10_000, "tokens": 1_000_000_000, "cost": 1_000_000}
 MOST_TOOLS = 64
@@ -30,12 +34,23 @@ NOT_A_PARAMETER = re.compile(
     r"(?i)key|secret|password|credential|token$|url|endpoint|header|client|proxy|api_base|host$"
     # What makes another model of it than the one that was checked, or names objects.
     r"|^(callbacks|cache|configurable_fields|config_prefix|model_provider|rate_limiter|custom_get_token_ids)$"
+    r"|^(models?|model_name|model_id|fallbacks)$"
 )
 # Parameters of the call itself, which the libraries hand on.
-MORE_PARAMETERS = ("model_kwargs", "extra_kwargs")
+MORE_PARAMETERS = ("model_kwargs", "extra_kwargs", "extra_body")
+# What the call itself says, or would ask another model than the one that is paid for (`models` of OpenRouter,
+# `fallbacks` of LiteLLM).
+NOT_IN_THE_BODY = frozenset({"model", "models", "fallbacks", "messages", "input", "stream"})
+
+
+def _takes_any(_model: str, _parameters: Mapping[str, Any]) -> Iterable[str]:
+    return ()
+
 
 _tool_names: Callable[[], list[str]] = list
+_model_names: Callable[[], list[str]] = list
 _checks: dict[str, tuple[Check, tuple[type[Exception], ...]]] = {}
+_parameters_check: ParametersCheck = _takes_any
 
 
 def register_model_validator(
@@ -43,6 +58,12 @@ def register_model_validator(
 ) -> None:
     """`check(name)` raises one of `raises`, its text a sentence, when no model of that name can be used."""
     _register("model", check, raises)
+
+
+def register_parameters_check(check: ParametersCheck) -> None:
+    """`check(model, parameters)` gives a sentence for each parameter that no call of the model could be made with."""
+    global _parameters_check
+    _parameters_check = check
 
 
 def register_tool_validator(
@@ -63,6 +84,17 @@ def tool_names() -> list[str]:
     return _tool_names()
 
 
+def register_model_names(names: Callable[[], list[str]]) -> None:
+    """`names()` gives the models that this installation has set up, for people to choose from."""
+    global _model_names
+    _model_names = names
+
+
+def model_names() -> list[str]:
+    """The models that this installation has set up; others can be named too."""
+    return _model_names()
+
+
 def _register(field: str, check: Check, raises: type[Exception] | tuple[type[Exception], ...]) -> None:
     _checks[field] = (check, raises if isinstance(raises, tuple) else (raises,))
 
@@ -72,8 +104,9 @@ def validate(
 ) -> None:
     """Raises InvalidAgent with every error found.
 
-    `own_tools` are known without asking. A model is not checked with `check_model=False`: whether its package
-    and its provider are there is a fact about a machine, not about the agent.
+    `own_tools` are known without asking. A model is not checked with `check_model=False`, nor whether it takes the
+    parameters: whether its package and its provider are there is a fact about a machine, not about the agent. What the
+    installation's default takes is not looked at either, as it may be another one tomorrow.
     """
     errors: dict[str, list[str]] = defaultdict(list)
     for field, message in _errors(configuration, own_tools or {}, check_model=check_model):
@@ -92,10 +125,15 @@ def _errors(
     for name in configuration.tools:
         if name not in own_tools:
             yield from _complaints("tools", name)
-    yield from _parameter_errors(configuration.parameters)
+    yield from _parameters_errors(configuration, check_model=check_model)
     yield from _limit_errors(configuration.limits)
     for message in policy_errors(configuration.policy):
         yield "policy", message
+    for message in (*_storage_errors(configuration.cache), *cache_policy_errors(configuration.cache)):
+        yield "cache", message
+    judge = configuration.cache.get("judge")
+    if check_model and judge and isinstance(judge, str):
+        yield from (("cache", message) for _field, message in _complaints("model", judge))
 
 
 def _kind_errors(kind: str) -> Iterator[tuple[str, str]]:
@@ -104,6 +142,14 @@ def _kind_errors(kind: str) -> Iterator[tuple[str, str]]:
         known |= {definition.configuration().kind for definition in registry.definitions()}
     if kind not in known:
         yield "kind", _("No graph of the kind “%(kind)s” is installed.") % {"kind": kind}
+
+
+def _parameters_errors(configuration: Configuration, *, check_model: bool) -> Iterator[tuple[str, str]]:
+    found = [*parameter_errors(configuration.parameters)]
+    yield from found
+    if check_model and configuration.model and configuration.parameters and not found:
+        for sentence in _parameters_check(configuration.model, configuration.parameters):
+            yield "parameters", sentence
 
 
 def _complaints(field: str, value: str) -> Iterator[tuple[str, str]]:
@@ -129,12 +175,40 @@ def _size_errors(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield "memory_messages", _("From 0 to %(most)d.") % {"most": MOST_MEMORY_MESSAGES}
 
 
-def _parameter_errors(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def parameter_errors(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What may not stand among the parameters of a model: `("parameters", sentence)`."""
+    for message in (*_storage_errors(parameters), *_name_errors(parameters)):
+        yield "parameters", message
+
+
+def _name_errors(parameters: Mapping[str, Any], within: str = "") -> Iterator[str]:
     for name, value in parameters.items():
-        if NOT_A_PARAMETER.search(name):
-            yield "parameters", _("“%(name)s” belongs in the environment, not in an agent.") % {"name": name}
+        if within and name in NOT_IN_THE_BODY:
+            yield _("“%(name)s” may not stand in “%(within)s”.") % {"name": name, "within": within}
+        elif NOT_A_PARAMETER.search(name):
+            yield _("“%(name)s” belongs in the environment, not in an agent.") % {"name": name}
         if name in MORE_PARAMETERS and isinstance(value, Mapping):
-            yield from _parameter_errors(value)
+            yield from _name_errors(value, name)
+
+
+def _storage_errors(value: Mapping[str, Any]) -> Iterator[str]:
+    """What no JSON column can hold, at any depth: Python's JSON knows numbers and characters that databases refuse."""
+    waiting: list[Any] = [value]
+    while waiting:
+        found = waiting.pop()
+        if _is_unstorable(found):
+            yield _("NaN, infinity, NUL characters and halves of surrogate pairs cannot be stored.")
+            return
+        if isinstance(found, Mapping):
+            waiting += [*found, *found.values()]
+        elif isinstance(found, list | tuple):
+            waiting += found
+
+
+def _is_unstorable(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, str) and UNSTORABLE.search(value) is not None
 
 
 def _limit_errors(limits: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

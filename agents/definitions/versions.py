@@ -15,9 +15,10 @@ from agents.definitions.models import Agent, AgentVersion
 def digest_of(configuration: Configuration, *, source: str = "") -> str:
     """SHA-256, in hex, of a configuration and of the code that belongs to it."""
     said = dict(configuration.as_fields())
-    if not said["policy"]:
+    for later in ("policy", "cache"):
         # As it was before agents had one, so that what has not changed keeps its digest.
-        del said["policy"]
+        if not said[later]:
+            del said[later]
     fields = json.dumps([said, source], sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(fields.encode()).hexdigest()
 

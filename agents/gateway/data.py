@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from agents.tasks.data import NOTHING, Usage
 
@@ -35,6 +37,7 @@ class CallContext:
 
     task_id: uuid.UUID | None = None
     fence: int = 0
+    agent_id: uuid.UUID | None = None
     agent_version_id: uuid.UUID | None = None
     owner_id: uuid.UUID | None = None
     trace_id: str = ""
@@ -45,7 +48,12 @@ class CallContext:
     token_limit: int | None = None
     cost_limit: Decimal | None = None
     spent: Usage = NOTHING
+    # The agent's cache policy and what the caller wants of the cache, see agents.definitions.cache_policy.
+    cache_policy: Mapping[str, Any] = field(default_factory=dict)
+    cache_wishes: Mapping[str, Any] = field(default_factory=dict)
     meter: UsageMeter = field(default_factory=UsageMeter)
+    # Raises when the run has to stop; asked by what waits.
+    check: Callable[[], None] | None = None
 
     @property
     def total(self) -> Usage:

@@ -17,6 +17,10 @@ class InvalidModelName(GatewayError):
     """The model is not of the form provider:model."""
 
 
+class UnknownRoute(GatewayError):
+    """There is no such route of models, or it is switched off."""
+
+
 class UnknownProvider(GatewayError):
     """No such model provider."""
 
@@ -27,6 +31,18 @@ class MissingProviderPackage(GatewayError):
 
 class ModelRejected(GatewayError):
     """The provider refused the request."""
+
+
+class ModelMissing(ModelRejected):
+    """The provider has no such model."""
+
+
+class ContextWindowExceeded(ModelRejected):
+    """The messages are longer than the model can take in."""
+
+
+class ContentRefused(ModelRejected):
+    """The provider's content policy does not let this request be answered."""
 
 
 class ModelUnauthorized(GatewayError):
@@ -55,13 +71,33 @@ class ModelUnavailable(GatewayError):
     retryable = True
 
 
+class BrokenAnswer(ModelUnavailable):
+    """What the provider sent is no whole answer."""
+
+
+class AllDeploymentsOpen(ModelUnavailable):
+    """Everything that could answer has failed lately and is left alone for a moment; the circuit breakers say why."""
+
+
 class ModelTimeout(GatewayError):
     """The model did not answer in time."""
 
     retryable = True
 
 
+class FirstTokenLate(ModelTimeout):
+    """The model did not begin to answer in time."""
+
+
+class StreamStalled(ModelTimeout):
+    """The model stopped in the middle of its answer."""
+
+
 class ModelRateLimited(GatewayError):
     """The provider asks for fewer requests."""
 
     retryable = True
+
+
+class OutOfQuota(ModelRateLimited):
+    """The provider's account has nothing left to pay with."""

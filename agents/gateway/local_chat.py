@@ -13,11 +13,13 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from langchain_openai import ChatOpenAI
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SecretStr
 
+from agents.gateway import wire
+from agents.gateway.guarding import current
 from agents.gateway.local import ensure_server
 from agents.gateway.local_prompt import choosing, chosen, fitted, plain, schema_of
+from agents.gateway.openai_chat import OpenAIChat
 
 CONTEXT_TOKENS: Final = 4000
 CHOICE_TOKENS: Final = 200
@@ -71,21 +73,24 @@ class LocalChatModel(BaseChatModel):
         *,
         tools: Sequence[dict[str, Any]] = (),
         timeout: float | None = None,
+        response_format: Any = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         client = self._client(timeout)
-        limits = {"timeout": timeout} if timeout is not None else {}
+        limits: dict[str, Any] = {"timeout": timeout} if timeout is not None else {}
         if tools and not isinstance(messages[-1], ToolMessage):
             piece, is_call = self._choice(client, messages, tools, limits)
             yield piece
             if is_call:
                 return
         asked = fitted(plain(messages), tokens=CONTEXT_TOKENS - self.max_tokens)
+        if response_format is not None:
+            limits["response_format"] = response_format
         yield from client._stream(_as_messages(asked), stop=stop, **limits)  # noqa: SLF001 (LangChain's hook)
 
     def _choice(
         self,
-        client: ChatOpenAI,
+        client: OpenAIChat,
         messages: list[BaseMessage],
         tools: Sequence[dict[str, Any]],
         limits: dict[str, Any],
@@ -102,17 +107,20 @@ class LocalChatModel(BaseChatModel):
         said = AIMessageChunk(content="", tool_calls=calls, usage_metadata=usage)
         return ChatGenerationChunk(message=said), bool(call)
 
-    def _client(self, timeout: float | None) -> ChatOpenAI:
-        server = ensure_server(within=timeout)
-        return ChatOpenAI(
+    def _client(self, timeout: float | None) -> OpenAIChat:
+        guard = current()
+        server = ensure_server(within=timeout if guard is None else guard.left())
+        url = f"{server.url}/v1"
+        return OpenAIChat(
             model="smollm2-135m",
-            base_url=f"{server.url}/v1",
-            api_key=lambda: server.token or "none",
+            base_url=url,
+            api_key=SecretStr(server.token or "none"),
+            http_client=wire.client("local", url, is_entered=False),
             temperature=self.temperature,
             max_tokens=self.max_tokens,  # type: ignore[call-arg]  # an alias that its stubs do not know
             max_retries=0,
             stream_usage=True,
-        )
+        ).without_environment()
 
 
 def _as_messages(asked: Sequence[dict[str, str]]) -> list[BaseMessage]:

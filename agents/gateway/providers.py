@@ -9,10 +9,12 @@ from typing import Final
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from agents.gateway.exceptions import InvalidModelName, MissingProviderPackage, UnknownProvider
+from agents.gateway.exceptions import InvalidModelName, MissingProviderPackage, UnknownProvider, UnknownRoute
+from agents.gateway.models import Route
 
 LOCAL: Final = "local"
 SCRIPTED: Final = "scripted"
+ROUTE: Final = "route:"
 LOCAL_MODELS: Final = ("smollm2-135m",)
 LONGEST_NAME: Final = 200
 _NAME: Final = re.compile(r"([a-z][a-z0-9_]{0,49}):(\S+)")
@@ -51,6 +53,13 @@ MODULES: Final = {
     "xai": "langchain_xai",
 }
 
+# Of those, the ones whose rate limits are a model's own, as their documentation says; the others' are taken to be an
+# account's.
+LIMITING_EACH_MODEL: Final = frozenset({
+    "anthropic", "anthropic_bedrock", "azure_openai", "bedrock", "bedrock_converse", "google_anthropic_vertex",
+    "google_genai", "google_vertexai", "groq", "openai", "xai",
+})  # fmt: skip
+
 
 def describe(name: str) -> tuple[str, str]:
     """Provider and model of `provider:model`; raises InvalidModelName."""
@@ -62,13 +71,23 @@ def describe(name: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def route_name(name: str) -> str:
+    """NAME of `route:NAME`; empty for what is no route."""
+    return name.removeprefix(ROUTE) if name.startswith(ROUTE) else ""
+
+
 def known_providers() -> list[str]:
     """The providers that may be named in this installation."""
     return sorted({LOCAL, *MODULES, *([SCRIPTED] if settings.ALLOW_SCRIPTED_MODELS else [])})
 
 
 def validate_model_name(name: str) -> None:
-    """Raises InvalidModelName, UnknownProvider or MissingProviderPackage when the model cannot be used here."""
+    """Raises InvalidModelName, UnknownRoute, UnknownProvider or MissingProviderPackage when the model cannot be used
+    here. A route is asked for in the database.
+    """
+    if name.startswith(ROUTE):
+        _validate_route(route_name(name))
+        return
     provider, model = describe(name)
     if provider not in known_providers():
         raise UnknownProvider(
@@ -82,6 +101,11 @@ def validate_model_name(name: str) -> None:
             _("The provider “%(provider)s” needs the package %(package)s: pip install %(package)s")
             % {"provider": provider, "package": MODULES[provider].replace("_", "-")}
         )
+
+
+def _validate_route(name: str) -> None:
+    if not Route.objects.filter(name=name, is_enabled=True).exists():
+        raise UnknownRoute(_("There is no route “%(name)s”, or it is switched off.") % {"name": name[:250]})
 
 
 def _validate_local(model: str) -> None:

@@ -16,7 +16,7 @@ class MessageInline(TabularInline):  # type: ignore[misc]  # unfold has no types
     """The transcript."""
 
     model = Message
-    fields = ("position", "role", "content", "is_stopped", "task", "created_at")
+    fields = ("position", "role", "content", "is_stopped", "rejected_at", "task", "created_at")
     readonly_fields = fields
     ordering = ("position",)
     extra = 0

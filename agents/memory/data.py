@@ -50,3 +50,4 @@ class TaskOptions(TypedDict, total=False):
     queue_seconds: int | None
     if_busy: IfBusy | None
     webhook_url: str
+    cache: Mapping[str, Any]

@@ -59,6 +59,18 @@ def exchange_of(question: Message) -> Exchange:
     return _exchanges(question.conversation_id, [question])[0]
 
 
+def task_behind(answer: Message) -> Task | None:
+    """The task that wrote this answer: its question's own or the newest retry that came to such an end. None when it
+    is gone (pruned).
+    """
+    if answer.task_id is None:
+        return None
+    parents = _parents(answer.conversation_id)
+    asked = [answer.task_id, *(retry for retry in parents if _root(retry, parents) == answer.task_id)]
+    ended = Status.CANCELLED if answer.is_stopped else Status.SUCCEEDED
+    return Task.objects.filter(pk__in=asked, status=ended).order_by("created_at", "id").last()
+
+
 def _exchanges(conversation_id: uuid.UUID, questions: Sequence[Message]) -> list[Exchange]:
     if not questions:
         return []
@@ -87,8 +99,7 @@ def _answers(conversation_id: uuid.UUID, questions: Sequence[Message]) -> dict[u
 def _latest_tasks(conversation_id: uuid.UUID, questions: Sequence[Message]) -> dict[uuid.UUID, Task]:
     """By the id of the question: its task, or the newest of the retries that lead back to it."""
     first = {question.task_id: question for question in questions if question.task_id is not None}
-    retries = Task.objects.filter(serial_key=serial_key_of(conversation_id), retry_of__isnull=False)
-    parents = dict(retries.order_by("created_at", "id").values_list("pk", "retry_of"))
+    parents = _parents(conversation_id)
     latest = {task_id: task_id for task_id in first}
     for retry in parents:
         root = _root(retry, parents)
@@ -96,6 +107,12 @@ def _latest_tasks(conversation_id: uuid.UUID, questions: Sequence[Message]) -> d
             latest[root] = retry
     rows = Task.objects.defer("input", "result", "metadata").in_bulk([*latest.values()])
     return {first[root].pk: rows[pk] for root, pk in latest.items() if pk in rows}
+
+
+def _parents(conversation_id: uuid.UUID) -> dict[uuid.UUID, uuid.UUID | None]:
+    """What each retry is a retry of; the oldest first."""
+    retries = Task.objects.filter(serial_key=serial_key_of(conversation_id), retry_of__isnull=False)
+    return dict(retries.order_by("created_at", "id").values_list("pk", "retry_of"))
 
 
 def _root(task_id: uuid.UUID, parents: dict[uuid.UUID, uuid.UUID | None]) -> uuid.UUID:

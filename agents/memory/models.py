@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Shared
@@ -63,6 +64,8 @@ class Message(BaseModel):
     content = models.TextField(_("content"))
     # An answer that somebody stopped: what had been said until then.
     is_stopped = models.BooleanField(_("stopped"), default=False)
+    # When the conversation's owner has said that this answer is wrong.
+    rejected_at = models.DateTimeField(_("called wrong"), null=True, blank=True)
 
     objects = MessageQuerySet.as_manager()
 
@@ -73,6 +76,9 @@ class Message(BaseModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["conversation", "position"], name="memory_message_position"),
             models.UniqueConstraint(fields=["task", "role"], name="memory_message_of_task"),
+            models.CheckConstraint(
+                condition=Q(rejected_at=None) | Q(role="assistant"), name="memory_only_answers_are_wrong"
+            ),
         ]
 
     def __str__(self) -> str:

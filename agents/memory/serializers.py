@@ -18,7 +18,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
     class Meta:
         model = Message
-        fields: ClassVar = ["id", "position", "role", "content", "is_stopped", "task", "created_at"]
+        fields: ClassVar = ["id", "position", "role", "content", "is_stopped", "rejected_at", "task", "created_at"]
         read_only_fields = fields
 
 

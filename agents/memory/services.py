@@ -9,12 +9,13 @@ from contextlib import suppress
 from typing import Any, Unpack, cast
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Case, F, Max, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.audit import Actor
 from accounts.models import ApiKey, User
+from agents.definitions.cache_policy import asked_anew
 from agents.definitions.models import Agent
 from agents.definitions.services import get_usable_agent
 from agents.memory.data import Posted, Role, TaskOptions, Turn
@@ -24,6 +25,7 @@ from agents.memory.transcript import unfinished_text
 from agents.tasks import metering
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition, InvalidInput
 from agents.tasks.hooks import Finished, Ties
+from agents.tasks.inputs import check_storable
 from agents.tasks.models import TERMINAL, Status, Task
 from agents.tasks.services import cancel, known_task, make_way, policy_of, submit
 
@@ -68,7 +70,7 @@ def post_message(
         # Before the conversation is locked: what ends here locks it too, after its own row.
         if known_task(owner=owner, idempotency_key=idempotency_key) is None:
             make_way(serial_key=serial_key, if_busy=if_busy)
-        if not _touch(conversation.pk):
+        if not _touch(conversation.pk, title=_title(text)):
             raise UnknownConversation
         submitted = submit(
             owner=owner, agent=agent, input=text, serial_key=serial_key, if_busy="queue",
@@ -79,9 +81,7 @@ def post_message(
             message = _known_message(submitted.task)
             return Posted(message=message, task=submitted.task, created=False)
         message = _append(conversation.pk, submitted.task.pk, Message.Role.USER, text)
-        if message.position == 1 and not conversation.title:
-            conversation.title = _title(text)
-            conversation.save(update_fields=["title"])
+    conversation.title = conversation.title or _title(text)
     return Posted(message=message, task=submitted.task, created=True)
 
 
@@ -128,6 +128,8 @@ def regenerate(
     _check_owner(message.conversation, owner, UnknownMessage)
     agent = get_usable_agent(slug=message.conversation.agent.slug, user=owner)
     options.pop("if_busy", None)  # nothing runs in a conversation that is quiet
+    # Whoever asks again does not want the same text again.
+    options["cache"] = asked_anew(options.get("cache", {}))
     with transaction.atomic():
         question = _quiet_question(message)
         task = submit(
@@ -178,8 +180,8 @@ def history(*, task_id: uuid.UUID, limit: int) -> list[Turn]:
     Every answer follows its question, however late it came. Empty for a task that is not part of a
     conversation.
     """
-    message = _question_of(task_id)
-    if message is None or limit < 1:
+    message = question_of(task_id)
+    if message is None or message.position == 1 or limit < 1:
         return []
     latest = Message.objects.said_before(message)[:limit]
     return [Turn(role=cast("Role", said.role), content=said.content) for said in reversed(latest)]
@@ -197,12 +199,12 @@ def store_reply(finished: Finished) -> None:
     text = _text_of(finished)
     if text is None:
         return
-    question = _question_of(finished.task_id)
+    question = question_of(finished.task_id)
     if question is None or not _touch(question.conversation_id):
         return
     is_stopped = finished.status == Status.CANCELLED
     answers = Message.objects.filter(task=question.task_id, role=Message.Role.ASSISTANT)
-    if not answers.update(content=text, is_stopped=is_stopped):
+    if not answers.update(content=text, is_stopped=is_stopped, rejected_at=None):
         _append(question.conversation_id, question.task_id, Message.Role.ASSISTANT, text, is_stopped=is_stopped)
 
 
@@ -230,7 +232,7 @@ def reply_text(result: Any) -> str:
     return said if isinstance(said, str) else json.dumps(result, ensure_ascii=False)
 
 
-def _question_of(task_id: uuid.UUID) -> Message | None:
+def question_of(task_id: uuid.UUID) -> Message | None:
     """The message that this task answers; that of the first task, when this one is a retry."""
     asked: uuid.UUID | None = task_id
     for _retry in range(MOST_RETRIES_FOLLOWED):
@@ -243,12 +245,16 @@ def _question_of(task_id: uuid.UUID) -> Message | None:
     return None
 
 
-def _touch(conversation_id: uuid.UUID) -> bool:
-    """Marks it as changed, which locks the row, so that messages get their positions one after the other.
+def _touch(conversation_id: uuid.UUID, *, title: str = "") -> bool:
+    """Marks it as changed, which locks the row, so that messages get their positions one after the other. `title` is
+    for one that has none yet.
 
     False when it has been deleted.
     """
-    return bool(Conversation.objects.filter(pk=conversation_id).update(updated_at=timezone.now()))
+    changed: dict[str, Any] = {"updated_at": timezone.now()}
+    if title:
+        changed["title"] = Case(When(title="", then=Value(title)), default=F("title"))
+    return bool(Conversation.objects.filter(pk=conversation_id).update(**changed))
 
 
 def _append(
@@ -281,6 +287,7 @@ def _check_text(text: str) -> None:
         raise InvalidInput(_("The message is empty."))
     if len(text) > MOST_CHARACTERS:
         raise InvalidInput(_("The message has more than %(most)d characters.") % {"most": MOST_CHARACTERS})
+    check_storable(text)
 
 
 def _known_message(task: Task) -> Message:
@@ -305,7 +312,7 @@ def _quiet_question(message: Message) -> Message:
     # Read again: it may have been edited or cut while we waited for the lock.
     current = Message.objects.select_related("task").filter(pk=message.pk).first()
     if current is not None and current.role == Message.Role.ASSISTANT:
-        current = _asked_before(current)
+        current = asked_before(current)
     if current is None:
         raise UnknownMessage
     if _unfinished(message.conversation_id).exists():
@@ -313,7 +320,8 @@ def _quiet_question(message: Message) -> Message:
     return current
 
 
-def _asked_before(answer: Message) -> Message | None:
+def asked_before(answer: Message) -> Message | None:
+    """The question that this answer answers."""
     questions = Message.objects.select_related("task").filter(
         conversation=answer.conversation_id, role=Message.Role.USER
     )

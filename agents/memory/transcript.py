@@ -40,11 +40,13 @@ def last_text(events: Iterable[tuple[str, dict[str, Any]]]) -> str:
     """What the agent was saying last.
 
     A step that is done closes a text; an attempt that begins repeats the step that was not done, so what was
-    said of it before does not count.
+    said of it before does not count; nor does what a message said before it began anew.
     """
     said: list[str] = []
     for kind, data in events:
         if kind == TaskEvent.Kind.MESSAGE:
+            if data.get("restart"):
+                said.clear()
             said.append(str(data.get("text", "")))
         elif kind == TaskEvent.Kind.STEP or (kind == TaskEvent.Kind.STATUS and data.get("status") in _ATTEMPT_BEGINS):
             said.clear()

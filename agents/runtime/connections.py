@@ -46,6 +46,17 @@ def borrowed_connection() -> Iterator[BaseDatabaseWrapper]:
             wrapper.close()
 
 
+@contextmanager
+def lent_connection() -> Iterator[None]:
+    """The same for whatever this thread asks until the end: for a thread that lives no longer than a run."""
+    with borrowed_connection() as wrapper:
+        connections[DEFAULT_DB_ALIAS] = wrapper
+        try:
+            yield
+        finally:
+            del connections[DEFAULT_DB_ALIAS]
+
+
 def close_borrowed() -> None:
     """Closes what is idle (before a test database goes, or a process forks)."""
     with _idle_lock:

@@ -59,7 +59,7 @@ def delegate_all(asked: Sequence[Asked], *, errors: Literal["raise", "return"] =
 
 def _child(run: Run, tools: RunContext, agent: str, given: Any, options: dict[str, Any]) -> Task:
     parent = Task.objects.select_related("owner", "api_key").get(pk=run.claim.task_id)
-    options = {"priority": Priority(parent.priority)} | options
+    options = {"priority": Priority(parent.priority), "cache": parent.cache} | options
     place = tools.key_of(f"delegate {agent}")
     key = f"child:{parent.pk}:{hashlib.sha256(place.encode()).hexdigest()[:32]}"
     # Before anything that may refuse a new task, such as a full queue.

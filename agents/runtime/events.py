@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agents.runtime.connections import release_connections
+from agents.runtime.connections import lent_connection, release_connections
 from agents.runtime.json_values import storable
 from agents.tasks.data import NewEvent
 from agents.tasks.models import TaskEvent
-from foundation.threads import close_connections
 
 WAIT_SECONDS = 0.05
 MOST_WAITING = 40
@@ -74,8 +73,9 @@ class EventWriter:
 
     def _put(self, event: NewEvent) -> None:
         last = self._waiting[-1] if self._waiting else None
-        if last is not None and last.kind == event.kind == TaskEvent.Kind.MESSAGE:
-            joined = {"text": last.data["text"] + event.data["text"]}
+        is_piece = last is not None and last.kind == event.kind == TaskEvent.Kind.MESSAGE
+        if last is not None and is_piece and not event.data.get("restart"):
+            joined = {**last.data, "text": last.data["text"] + event.data["text"]}
             self._waiting[-1] = NewEvent(kind=event.kind, data=joined, at=last.at)
         else:
             self._waiting.append(event)
@@ -89,15 +89,14 @@ class EventWriter:
 
     def _run(self) -> None:
         try:
-            while batch := self._next_batch():
-                self._append(batch)
-                release_connections()
+            with lent_connection():
+                while batch := self._next_batch():
+                    self._append(batch)
+                    release_connections()
         except Exception as error:
             self._failure = error
             if self._on_failure is not None:
                 self._on_failure(error)
-        finally:
-            close_connections()
 
     def _next_batch(self) -> list[NewEvent]:
         """The next events to write; none when the run has ended."""

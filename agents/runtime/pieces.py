@@ -8,6 +8,7 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.types import Interrupt, StreamMode
 
+from agents.gateway.restarts import restart_of
 from agents.tasks.models import TaskEvent
 
 MODES: Final[list[StreamMode]] = ["messages", "updates", "custom", "values"]
@@ -33,9 +34,9 @@ def interrupts_of(part: Part) -> tuple[Interrupt, ...]:
 def events_of(part: Part) -> Iterator[Event]:
     """The events that one streamed part is.
 
-    step {"node", "within"?}, message {"text"}, tool_call {"id", "name", "args"},
+    step {"node", "within"?}, message {"text", "restart"?}, tool_call {"id", "name", "args"},
     tool_result {"id", "name", "content", "error"?, "truncated"?}, custom {"data"}; `within` is the path of
-    nested graphs.
+    nested graphs. `restart`: the pieces of this message so far do not count, it begins anew.
     """
     path, mode, payload = part
     if mode == "messages":
@@ -50,7 +51,11 @@ def events_of(part: Part) -> Iterator[Event]:
 def _message_events(path: tuple[str, ...], message: BaseMessage, metadata: dict[str, Any]) -> Iterator[Event]:
     """Pieces of what the model says; not what a tool says, nor a model that a tool asked."""
     nodes = [*_names(path), metadata.get("langgraph_node")]
-    if isinstance(message, AIMessage) and _TOOLS not in nodes and (text := str(message.text)):
+    if not isinstance(message, AIMessage) or _TOOLS in nodes:
+        return
+    if restart_of(message) is not None:
+        yield TaskEvent.Kind.MESSAGE, {"text": "", "restart": True}
+    elif text := str(message.text):
         yield TaskEvent.Kind.MESSAGE, {"text": text}
 
 

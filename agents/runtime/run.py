@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from langchain_core.language_models import BaseChatModel
 
+from agents.definitions.cache_policy import asked_anew
 from agents.definitions.data import VersionData
 from agents.gateway.chat import chat_model
 from agents.gateway.data import CallContext
@@ -39,7 +40,7 @@ class Run:
     @classmethod
     def of(cls, claim: Claim, control: RunControl, version: VersionData) -> Run:
         """The run that this claim is for."""
-        return cls(claim, control, version, _call_context(claim))
+        return cls(claim, control, version, _call_context(claim, control, version))
 
     def model(self, name: str, parameters: Mapping[str, Any]) -> BaseChatModel:
         """The model of this name, made once a run, whose calls are on this run's account."""
@@ -72,10 +73,11 @@ def current_run() -> Run:
     return run
 
 
-def _call_context(claim: Claim) -> CallContext:
+def _call_context(claim: Claim, control: RunControl, version: VersionData) -> CallContext:
     return CallContext(
         task_id=claim.task_id,
         fence=claim.fence,
+        agent_id=version.agent_id,
         agent_version_id=claim.agent_version_id,
         owner_id=claim.owner_id,
         trace_id=claim.trace_id,
@@ -85,4 +87,8 @@ def _call_context(claim: Claim) -> CallContext:
         token_limit=claim.limits.tokens,
         cost_limit=claim.limits.cost,
         spent=claim.spent,
+        cache_policy=version.cache,
+        # The model's answer may be why an attempt has failed.
+        cache_wishes=asked_anew(claim.cache) if claim.failures else claim.cache,
+        check=control.check,
     )

@@ -166,7 +166,7 @@ class TaskAdmin(ReadOnlyAdmin):
         """The story of one task."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        task = self._task(object_id)
+        task, user = self._task(object_id), cast("User", request.user)
         lines, has_more = timeline_of(task)
         attempts = [*task.attempts.order_by("fence")]
         results = TaskResult.objects.filter(task_id__in=[each.celery_id for each in attempts if each.celery_id])
@@ -176,8 +176,7 @@ class TaskAdmin(ReadOnlyAdmin):
             title=_("Task"), task=task, colour=COLOURS[Status(task.status)], duration=duration_of(task),
             input=shown(task.input), result=None if task.result is None else shown(task.result),
             metadata=shown(task.metadata) if task.metadata else "", lines=lines, has_more=has_more,
-            attempts=attempts, celery_results=[*results], panels=panels_of(task),
-            ties=ties_of(task, cast("User", request.user)),
+            attempts=attempts, celery_results=[*results], panels=panels_of(task, user), ties=ties_of(task, user),
             can_cancel=may and task.status not in TERMINAL,
             can_retry=may and task.status in (Status.FAILED, Status.CANCELLED),
         )  # fmt: skip

@@ -118,22 +118,23 @@ def time_out(*, claim: Claim, usage: Usage = NOTHING) -> str:
     return _failed(claim, failure, attempt, usage, (), failures=Plus(1))
 
 
-def crash(*, claim: Claim, crashes: int) -> str:
-    """Ends an attempt whose worker is gone. The task runs next in a process of its own.
+def crash(*, claim: Claim, crashes: int, usage: Usage = NOTHING) -> str:
+    """Ends an attempt whose worker is gone. The task runs next in a process of its own. `usage` is what is on record of
+    it elsewhere.
 
     It is blamed when it had one already: as often as it may be attempted, then it has failed. What ran beside others
     is not. Crashes are counted apart from attempts that failed. Raises LeaseLost, having written nothing; also when
     the lease has been renewed: the worker was only slow.
     """
     failure = Failure("WorkerLost", "The worker that ran this attempt stopped answering.")
-    attempt = _ended(Attempt.Outcome.CRASHED, NOTHING, failure)
+    attempt = _ended(Attempt.Outcome.CRASHED, usage, failure)
     gone = (storage.lease_is_over(),)
     if not claim.is_alone:
-        return _again(claim, failure, 0.0, attempt, NOTHING, (), only_if=gone, is_suspect=True)
+        return _again(claim, failure, 0.0, attempt, usage, (), only_if=gone, is_suspect=True)
     if crashes + 1 < claim.max_attempts:
         pause = pause_before(crashes + 2, policy_of(claim))
-        return _again(claim, failure, pause, attempt, NOTHING, (), only_if=gone, is_suspect=True, crashes=Plus(1))
-    return _failed(claim, failure, attempt, NOTHING, (), only_if=gone, crashes=Plus(1))
+        return _again(claim, failure, pause, attempt, usage, (), only_if=gone, is_suspect=True, crashes=Plus(1))
+    return _failed(claim, failure, attempt, usage, (), only_if=gone, crashes=Plus(1))
 
 
 def finish_cancelled(*, claim: Claim, usage: Usage = NOTHING, events: Sequence[NewEvent] = ()) -> None:
@@ -406,6 +407,7 @@ def _claim_of(found: dict[str, Any]) -> Claim:
         resume_with=storage.read_json(found["resume_with"]),
         holds_slots=found.get("holds_slots", False),
         is_metered=bool(found["is_metered"]),
+        cache=storage.read_json(found["cache"]) or {},
     )
 
 

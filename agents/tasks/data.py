@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -90,6 +91,8 @@ class Claim:
     is_metered: bool = False
     # In a process of its own, as the one before has died under it.
     is_alone: bool = False
+    # What its caller wants of the answer cache, see agents.definitions.cache_policy.Wishes.
+    cache: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ties(self) -> Ties:

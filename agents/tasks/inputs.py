@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from agents.definitions.cache_policy import wishes_errors
 from agents.tasks.data import Limits
 from agents.tasks.exceptions import InvalidInput
 from agents.tasks.models import Priority
@@ -71,6 +72,12 @@ def check_webhook_url(url: str) -> None:
         egress.check_url(url)
     except egress.EgressError as error:
         raise InvalidInput(_("The webhook: %(why)s") % {"why": error}) from error
+
+
+def check_cache_wishes(wishes: Mapping[str, Any]) -> None:
+    """As `agents.definitions.cache_policy.Wishes` has them. Raises InvalidInput."""
+    for message in wishes_errors(wishes):
+        raise InvalidInput(message)
 
 
 def _check_messages(messages: Any) -> None:

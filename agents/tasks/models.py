@@ -74,6 +74,8 @@ class Task(BaseModel):
     )
     input = models.JSONField(_("input"))
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    # What the caller wants of the answer cache, see agents.definitions.cache_policy.Wishes; empty: as the agent says.
+    cache = models.JSONField(_("cache wishes"), default=dict, blank=True)
     idempotency_key = models.CharField(_("idempotency key"), max_length=255, null=True, blank=True)
     request_digest = models.CharField(_("request digest"), max_length=64, blank=True)
     retry_of = models.ForeignKey(

@@ -6,16 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from accounts.models import User
 from agents.tasks.models import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A titled part; `load` gives the context of its template."""
+    """A titled part; `load` gives the context of its template. `permission` is what a person needs to be shown it,
+    beside the right to see tasks; empty for nothing more.
+    """
 
     title: Any
     template: str
     load: Callable[[Task], dict[str, Any]]
+    permission: str = ""
 
 
 _panels: list[Panel] = []
@@ -26,6 +30,10 @@ def register_panel(panel: Panel) -> None:
     _panels.append(panel)
 
 
-def panels_of(task: Task) -> list[dict[str, Any]]:
-    """Title, template and context of each."""
-    return [{"title": panel.title, "template": panel.template, **panel.load(task)} for panel in _panels]
+def panels_of(task: Task, user: User) -> list[dict[str, Any]]:
+    """Title, template and context of each that this person may see."""
+    return [
+        {"title": panel.title, "template": panel.template, **panel.load(task)}
+        for panel in _panels
+        if not panel.permission or user.has_perm(panel.permission)
+    ]

@@ -26,6 +26,15 @@ class TaskQuerySet(models.QuerySet["Task"]):
         own = self if user.has_perm("agents_tasks.view_task") else self.filter(owner=user)
         return narrowed(own, user)
 
+    def parts_of(self, task_id: uuid.UUID) -> list[uuid.UUID]:
+        """The tasks that this one has given away, and those that they have; a query for each level."""
+        found: list[uuid.UUID] = []
+        level = [task_id]
+        while level:
+            level = [*self.filter(parent__in=level).values_list("pk", flat=True)]
+            found += level
+        return found
+
     def of_agent(self, slug: str) -> Self:
         """Tasks of the agent of this slug. Looked up first: with a join the database would not know whether these are
         many or few, and might read all tasks to find the few.

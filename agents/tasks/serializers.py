@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agents.definitions.cache_policy import LONGEST_TTL_SECONDS, Mode, Use
 from agents.definitions.policy import LONGEST_WAIT_SECONDS, IfBusy
 from agents.tasks.models import IfDependencyFails, Priority, Status, Task, WaitingFor
 from agents.tasks.submitting import MOST_DEPENDENCIES
@@ -63,6 +64,22 @@ class LimitsSerializer(StrictSerializer):
     steps = serializers.IntegerField(min_value=1, required=False, help_text=_("Steps of the graph."))
 
 
+class CacheWishesSerializer(StrictSerializer):
+    """What the caller wants of the answer cache; it can only be stricter than the agent."""
+
+    use = serializers.ChoiceField(
+        choices=get_args(Use), required=False,
+        help_text=_("“bypass” neither reads nor keeps anything, “refresh” asks anew and keeps the answer."),
+    )  # fmt: skip
+    mode = serializers.ChoiceField(choices=get_args(Mode), required=False, help_text=_("At most this tier."))
+    least_score = serializers.FloatField(
+        min_value=0, max_value=1, required=False, help_text=_("Of an answer to a question with the same meaning.")
+    )
+    max_age = serializers.FloatField(
+        min_value=0, max_value=LONGEST_TTL_SECONDS, required=False, help_text=_("Of an earlier answer, in seconds.")
+    )
+
+
 class TaskOptionsSerializer(serializers.Serializer[dict[str, Any]]):
     """How a task is to be run."""
 
@@ -84,6 +101,7 @@ class TaskOptionsSerializer(serializers.Serializer[dict[str, Any]]):
         max_length=2000, required=False, allow_blank=True, help_text=_("Is told when the task has ended.")
     )
     limits = LimitsSerializer(required=False)
+    cache = CacheWishesSerializer(required=False)
     metadata = ObjectField(required=False, help_text=_("Your own labels; at most 16 kB. Given back as they are."))
 
     def validate_priority(self, value: str) -> Priority:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import ApiKey
+from agents.definitions.cache_policy import asked_anew
 from agents.tasks import endings, storage
 from agents.tasks.attempts import (
     Renewed,
@@ -89,6 +90,8 @@ def retry(
             serial_key=task.serial_key,
             if_busy="queue",
             webhook_url=task.webhook_url,
+            # The model's answer may be why it failed.
+            cache=asked_anew(task.cache),
             retry_of=task,
             api_key=api_key or task.api_key,
             request_id=actor.request_id,

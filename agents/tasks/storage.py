@@ -123,7 +123,7 @@ CLAIMED = (
     "id", "fence", "agent_version_id", "owner_id", "queue", "input", "serial_key", "limit_seconds", "limit_steps",
     "limit_tokens", "limit_cost", "run_deadline_at", "failures", "max_attempts", "trace_id", "request_id", "last_event",
     "input_tokens", "output_tokens", "cost", "agent_id", "api_key_id", "webhook_url", "resume_with",
-    "is_metered",
+    "is_metered", "cache",
 )  # fmt: skip
 
 

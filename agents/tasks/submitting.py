@@ -47,6 +47,7 @@ class Request:
     max_attempts: int | None = None
     limits: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    cache: Mapping[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     request_body_digest: str = ""
     serial_key: str | None = None
@@ -143,6 +144,7 @@ def _task_of(request: Request, owner: User, api_key: ApiKey | None, request_id: 
     priority = inputs.priority_of(request.priority)
     inputs.check_input(request.input)
     inputs.check_storable(dict(request.metadata or {}))
+    inputs.check_cache_wishes(request.cache)
     inputs.check_idempotency_key(request.idempotency_key)
     inputs.check_webhook_url(request.webhook_url)
     attempts = request.max_attempts if request.max_attempts is not None else policy.max_attempts
@@ -158,6 +160,7 @@ def _task_of(request: Request, owner: User, api_key: ApiKey | None, request_id: 
         agent_version=version,
         input=request.input,
         metadata=dict(request.metadata or {}),
+        cache=dict(request.cache),
         idempotency_key=request.idempotency_key,
         request_digest=request.request_body_digest or _digest_of(request, priority),
         retry_of=request.retry_of,
@@ -183,8 +186,11 @@ def _task_of(request: Request, owner: User, api_key: ApiKey | None, request_id: 
 
 
 def _digest_of(request: Request, priority: Priority) -> str:
+    # Without wishes as it was before there were any.
+    wishes = {"cache": request.cache} if request.cache else {}
     return inputs.digest_of(
         {
+            **wishes,
             "agent": request.agent.slug,
             "input": request.input,
             "queue": request.queue,

@@ -51,14 +51,15 @@ def sweep() -> Swept:
 def _heal(task: Task, now: datetime) -> str:
     """Ends the attempt that nobody runs any more."""
     claim = _claim_of(task)
+    usage = metering.on_record(claim.task_id, claim.fence)
     try:
         if task.cancel_requested_at is not None:
-            attempts.finish_cancelled(claim=claim)
+            attempts.finish_cancelled(claim=claim, usage=usage)
             return "cancelled"
         if claim.run_deadline_at <= now:
-            attempts.time_out(claim=claim)
+            attempts.time_out(claim=claim, usage=usage)
             return "overdue"
-        attempts.crash(claim=claim, crashes=task.crashes)
+        attempts.crash(claim=claim, crashes=task.crashes, usage=usage)
     except LeaseLost:
         return "alive"
     _tell(claim)

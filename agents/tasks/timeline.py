@@ -39,7 +39,7 @@ def timeline_of(task: Task) -> tuple[list[Line], bool]:
 
 
 def _joined(line: Line, event: TaskEvent) -> Line:
-    text = line.text + str(event.data.get("text", ""))
+    text = ("" if event.data.get("restart") else line.text) + str(event.data.get("text", ""))
     return Line(line.first, event.number, line.kind, line.label, line.fence, line.after, text, {})
 
 

@@ -9,6 +9,7 @@ class ToolsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import audit
+        from agents.cache.effects import register_effects
         from agents.definitions import validators
         from agents.tasks.models import WaitingFor
         from agents.tasks.sweeping import on_expiry
@@ -16,14 +17,17 @@ class ToolsConfig(AppConfig):
             approvals,
             calculator,
             clock,
+            effects,
             privacy,
             registry,
             resources,
         )
-        from agents.tools.exceptions import UnknownTool
+        from agents.tools.exceptions import InvalidTool, UnknownTool
+        from agents.tools.schemas import check_tool
 
-        validators.register_tool_validator(registry.check_name, raises=UnknownTool)
+        validators.register_tool_validator(check_tool, raises=(UnknownTool, InvalidTool))
         validators.register_tool_names(registry.names)
+        register_effects(effects.has_effects)
         privacy.register_holdings()
         on_expiry(WaitingFor.APPROVAL, approvals.expire)
         resources.register()

@@ -78,11 +78,6 @@ def names() -> list[str]:
     return sorted(_tools)
 
 
-def check_name(name: str) -> None:
-    """Raises UnknownTool: the validator of agents' configurations."""
-    get(name)
-
-
 def check_function(name: str, function: Callable[..., Any]) -> None:
     """Raises InvalidTool when a model could not be told how to call it."""
     if not NAME.fullmatch(name):

@@ -8,11 +8,10 @@ from collections import Counter
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections
 
 from agents.webhooks import sending
 from agents.webhooks.sending import Taken
-from foundation.threads import close_connections
+from foundation.threads import close_connections, release_connections
 
 logger = structlog.get_logger(__name__)
 
@@ -64,14 +63,15 @@ class Deliverer:
                 self._send_what_is_due()
             except Exception:
                 logger.exception("webhook_round_failed")
-                close_old_connections()
-            close_connections()
+                close_connections()
+            release_connections()
             # Not all workers at once.
             pause = settings.WEBHOOK_POLL_SECONDS * (0.8 + 0.4 * random.random())  # noqa: S311
             with self._changed:
                 self._changed.wait_for(lambda: self._news or self._is_over, timeout=pause)
                 self._news = False
                 if self._is_over:
+                    close_connections()
                     return
 
     def _send_what_is_due(self) -> None:

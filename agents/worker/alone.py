@@ -18,7 +18,7 @@ from django.conf import settings
 from agents.runtime.connections import release_connections
 from agents.tasks.services import reserve_suspects
 from agents.worker.keeper import Keeper
-from telemetry.spans import flush_spans
+from foundation import batches
 
 logger = structlog.get_logger(__name__)
 
@@ -83,6 +83,7 @@ def run_suspects(*, keeper: Keeper, queues: Sequence[str], worker: str) -> int:
             release_connections()
             _end_what_does_not_stop(keeper)
 
+    batches.start_all()
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
     done = 0
     while not keeper.is_stopping:
@@ -93,7 +94,7 @@ def run_suspects(*, keeper: Keeper, queues: Sequence[str], worker: str) -> int:
         if not begun:
             break
     over.set()
-    flush_spans()
+    batches.stop_all()
     return done
 
 
@@ -101,7 +102,7 @@ def _end_what_does_not_stop(keeper: Keeper) -> None:
     """A run that was given up, or would not stop: its thread is this process's only one."""
     if keeper.abandoned or (keeper.is_stopping and not keeper.wait_until_idle(within=_patience())):
         keeper.give_back_the_rest()
-        flush_spans()
+        batches.stop_all()
         os._exit(0)
 
 

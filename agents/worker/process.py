@@ -24,11 +24,11 @@ from agents.tasks import services as tasks
 from agents.worker.alone import Alone
 from agents.worker.keeper import Keeper
 from agents.worker.models import WorkerProcess
+from foundation import batches
 from foundation.pruning import prune
 from foundation.threads import close_connections
 from telemetry.farewell import send_the_rest
 from telemetry.serving import serve
-from telemetry.spans import flush_spans
 
 logger = structlog.get_logger(__name__)
 
@@ -66,6 +66,7 @@ class Worker:
     def start(self, *, queues: Sequence[str], threads: int) -> None:
         """Begins the rounds."""
         self.queues, self._threads = queues, threads
+        batches.start_all()
         if settings.WORKER_METRICS_PORT:
             serve(host=settings.WORKER_METRICS_HOST, port=settings.WORKER_METRICS_PORT)
         for name, seconds, work in (
@@ -88,7 +89,7 @@ class Worker:
     def gone(self) -> None:
         """Leaves nothing behind."""
         self._over.set()
-        flush_spans()
+        batches.stop_all()
         send_the_rest()
         WorkerProcess.objects.filter(name=self.name).delete()
         close_connections()
@@ -110,7 +111,6 @@ class Worker:
             if self.keeper.silent_seconds > MOST_SILENT_LEASES * settings.LEASE_SECONDS:
                 logger.error("worker_without_heartbeat", seconds=round(self.keeper.silent_seconds))
                 os._exit(EXIT_EXHAUSTED)
-        flush_spans()
         if self.keeper.abandoned >= min(MOST_ABANDONED, self._threads) and not self.keeper.is_stopping:
             logger.error("worker_exhausted", abandoned=self.keeper.abandoned)
             self.keeper.stop()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
@@ -22,6 +25,19 @@ class BaseAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_filter_submit = False
+    # Without a count nobody can be told how many “all” are, and a form has room for DATA_UPLOAD_MAX_NUMBER_FIELDS.
+    list_disable_select_all = True
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """For rows that were chosen one by one: a form that was made by hand may ask for all of them."""
+        if forms.BooleanField(required=False).clean(request.POST.get("select_across", "0")):
+            self.message_user(
+                request, _("Choose the rows themselves: an action is not carried out on all pages at once."),
+                messages.ERROR,
+            )  # fmt: skip
+            return None
+        answer: HttpResponse | None = super().response_action(request, queryset)
+        return answer
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only by what the list shows or offers to filter by: a digest must not be guessed letter by letter in the
@@ -82,9 +98,17 @@ def confirmation(
     )  # fmt: skip
 
 
+def uuid_of(text: str) -> uuid.UUID | None:
+    """The id that somebody looks for; None when the text is none."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
 def is_confirmed(request: HttpRequest) -> bool:
     """Whether the person has said yes."""
     return request.method == "POST" and "confirmed" in request.POST
 
 
-__all__ = ["BaseAdmin", "ReadOnlyAdmin", "admin", "confirmation", "is_confirmed", "page"]
+__all__ = ["BaseAdmin", "ReadOnlyAdmin", "admin", "confirmation", "is_confirmed", "page", "uuid_of"]

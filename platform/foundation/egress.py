@@ -187,15 +187,43 @@ class _PinnedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:  # fmt: skip
         """Resolves, looks, connects. Tries the addresses in their order."""
-        failure: Exception | None = None
-        for address in _addresses_of(self._target, self._deadline):
-            try:
-                stream = self._inner.connect_tcp(str(address), self._target.port, self._deadline.left(timeout))
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-            else:
-                return _BoundedStream(stream, self._deadline)
-        raise failure or httpcore.ConnectError(_("The name has no address."))
+        return _BoundedStream(_connected(self._inner, self._target, self._deadline, timeout), self._deadline)
+
+
+def connected(url: str, host: str, port: int, *, seconds: float) -> socket.socket:
+    """A connection to this address for a client that keeps its connections; every new one is looked at anew. `host` and
+    `port` are where the client believes that it connects to. The client has to follow no redirects, use no proxy, take
+    `tls()` and bound its times itself. Raises EgressError.
+    """
+    target = check_url(url)
+    if (host.lower().rstrip("."), port) != (target.host, target.port):
+        raise NotAllowed(_("This is no address that a request can be sent to."))
+    try:
+        stream = _connected(httpcore.SyncBackend(), target, Deadline(seconds), seconds)
+    except httpcore.TimeoutException as error:
+        raise TookTooLong(_("The other side did not answer in time.")) from error
+    except httpcore.NetworkError as error:
+        raise Unreachable(_("No connection, or it broke: %(why)s") % {"why": _why(error)}) from error
+    found: socket.socket = stream.get_extra_info("socket")
+    return found
+
+
+def tls() -> ssl.SSLContext:
+    """Whom such connections trust: the public authorities, and the installation's own."""
+    return _tls(settings.EGRESS_CA_FILE)
+
+
+def _connected(
+    backend: httpcore.SyncBackend, target: Target, deadline: Deadline, timeout: float | None
+) -> httpcore.NetworkStream:
+    """To the first of the addresses that answers."""
+    failure: Exception | None = None
+    for address in _addresses_of(target, deadline):
+        try:
+            return backend.connect_tcp(str(address), target.port, deadline.left(timeout))
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            failure = error
+    raise failure or httpcore.ConnectError(_("The name has no address."))
 
 
 class _BoundedStream(httpcore.NetworkStream):
@@ -266,19 +294,23 @@ def _addresses_of(target: Target, deadline: Deadline) -> list[Ip]:
     return addresses
 
 
-def _resolved(target: Target, deadline: Deadline) -> list[Any]:
-    """What the system's resolver says, in a thread: it has no timeout of its own."""
+def resolving(host: str, port: int) -> Future[list[Any]]:
+    """What the system's resolver says (as getaddrinfo), asked in a thread: it has no timeout of its own."""
     future: Future[list[Any]] = Future()
 
     def ask() -> None:
         try:
-            future.set_result(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
+            future.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except Exception as error:
             future.set_exception(error)
 
     threading.Thread(target=ask, name="resolver", daemon=True).start()
+    return future
+
+
+def _resolved(target: Target, deadline: Deadline) -> list[Any]:
     try:
-        return future.result(timeout=deadline.left())
+        return resolving(target.host, target.port).result(timeout=deadline.left())
     except (FutureTimeoutError, httpcore.ReadTimeout) as error:
         raise TookTooLong(_("“%(host)s” could not be resolved in time.") % {"host": target.host}) from error
     except (OSError, UnicodeError) as error:

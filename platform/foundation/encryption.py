@@ -42,6 +42,15 @@ def decrypt(sealed: str) -> str:
         raise CannotDecrypt from error
 
 
+def is_under_first_key(sealed: str) -> bool:
+    """Whether it needs none of the other keys. Raises ValueError when there is no key, or a malformed one."""
+    try:
+        _box(tuple(settings.ENCRYPTION_KEYS[:1])).decrypt(sealed.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
 @lru_cache(maxsize=16)
 def _signing_keys(keys: tuple[str, ...], purpose: str) -> tuple[bytes, ...]:
     return tuple(hmac.digest(key.encode(), f"mutirao signs: {purpose}".encode(), sha256) for key in keys)

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 from django.db.models import Count, IntegerField, QuerySet, Value
+from django.db.models.functions import TruncDate
+
+
+class UtcDay(TruncDate):
+    """The day of UTC of a time, for grouping by it over more days than `counts_between` is for: PostgreSQL plans a
+    statement of hundreds of ranges longer than it reads the rows.
+    """
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field, tzinfo=UTC)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_context: Any) -> tuple[str, Any]:
+        """The text of a time, which is of UTC there, begins with its day: no call of Python for every row."""
+        sql, parameters = compiler.compile(self.lhs)
+        return f"SUBSTR({sql}, 1, 10)", parameters
 
 
 def counts_between(field: str, edges: Sequence[datetime], *groups: QuerySet[Any]) -> list[list[int]]:

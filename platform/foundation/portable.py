@@ -38,9 +38,15 @@ class Kind(Protocol):
 _kinds: dict[str, Kind] = {}
 
 
-def register_kind(kind: Kind) -> None:
-    """Makes a kind known, in AppConfig.ready. Kinds are applied in the order of registration: lower rooms first."""
-    _kinds[kind.name] = kind
+def register_kind(kind: Kind, *, before: str = "") -> None:
+    """Makes a kind known, in AppConfig.ready. Kinds are applied in the order of registration, lower rooms first; with
+    `before`, ahead of another kind that names what this one makes.
+    """
+    known = [each for each in _kinds.values() if each.name != kind.name]
+    place = next((place for place, each in enumerate(known) if each.name == before), len(known))
+    known.insert(place, kind)
+    _kinds.clear()
+    _kinds.update((each.name, each) for each in known)
 
 
 def kinds() -> dict[str, Kind]:

@@ -5,6 +5,7 @@ A change is seen a second later everywhere; where that would break a promise, th
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -20,12 +21,23 @@ class Remembered(Generic[Answer]):
     def __init__(self, find: Callable[[], Answer]) -> None:
         self._find = find
         self._known: tuple[float, Answer] | None = None
+        self._asking = threading.Lock()
 
     def __call__(self) -> Answer:
-        """The remembered answer, or what is so now."""
+        """The remembered answer, or what is so now. Of many threads one asks; the others go on with what was known."""
         known = self._known
         if known is not None and known[0] > time.monotonic():
             return known[1]
+        if known is None:
+            return self._asked()
+        if not self._asking.acquire(blocking=False):
+            return known[1]
+        try:
+            return self._asked()
+        finally:
+            self._asking.release()
+
+    def _asked(self) -> Answer:
         answer = self._find()
         self._known = (time.monotonic() + settings.TASK_SETTINGS_CACHE_SECONDS, answer)
         return answer

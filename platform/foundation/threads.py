@@ -42,14 +42,20 @@ class ThreadShelf:
             if len(self._idle) < IDLE_MOST:
                 self._idle.append(thread)
                 return
-        thread.shutdown(wait=False)
+        _end(thread)
 
     def close(self) -> None:
         """Ends the idle threads."""
         with self._lock:
             threads, self._idle = self._idle, deque()
         for thread in threads:
-            thread.shutdown(wait=False)
+            _end(thread)
+
+
+def _end(thread: ThreadPoolExecutor) -> None:
+    """It leaves nothing open."""
+    thread.submit(close_connections)
+    thread.shutdown(wait=False)
 
 
 shelf = ThreadShelf()
@@ -90,20 +96,29 @@ current: ContextVar[RequestThread | None] = ContextVar("request_thread", default
 
 
 def close_connections() -> None:
-    """Gives this thread's database connections back to their pools, except one in the middle of a transaction."""
+    """Closes this thread's database connections, except one in the middle of a transaction: for a thread that is not
+    coming back, or after the database was away.
+    """
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
 
 
+def release_connections() -> None:
+    """Gives those back to their pools that have one, so that a wait does not hold them; SQLite's files stay open."""
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None and connection.vendor == "postgresql" and not connection.in_atomic_block:
+            connection.close()
+
+
 async def in_thread(function: Callable[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> Result:
-    """One visit to a thread: runs the function, gives back the database connections and the thread."""
+    """One visit to a thread: runs the function, gives back the database's pooled connections and the thread."""
 
     def visit() -> Result:
         try:
             return function(*args, **kwargs)
         finally:
-            close_connections()
+            release_connections()
 
     try:
         return await sync_to_async(visit, thread_sensitive=True)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import django
@@ -14,18 +15,18 @@ from django.urls import get_resolver  # noqa: E402 (after the set-up)
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from agents.api import hub  # noqa: E402
+from foundation import batches  # noqa: E402
 from foundation.asgi import Handler, Receive, Scope, Send  # noqa: E402
-from telemetry.flushing import flusher  # noqa: E402
 
 
 async def _start() -> None:
     await hub.start()
-    flusher.start()
+    batches.start_all()
 
 
 async def _stop() -> None:
     await hub.stop()
-    flusher.stop()
+    await asyncio.to_thread(batches.stop_all)
 
 
 _django = Handler(on_start=_start, on_stop=_stop)

@@ -26,6 +26,9 @@ from accounts import seals
 from accounts.limiting import SCOPES
 from accounts.rates import parse_rate
 from accounts.second_factor import CHOICES as SECOND_FACTOR_CHOICES
+from agents.definitions.cache_policy import cache_policy_errors
+from agents.gateway.embeddings import validate_embeddings_name
+from agents.gateway.exceptions import GatewayError, MissingProviderPackage
 from foundation.addresses import parse_allowed
 from mutirao.settings.core import INSECURE_KEY
 from telemetry.access import networks
@@ -179,6 +182,34 @@ def limits(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
         if not value.is_finite() or value <= 0:
             found.append(_error(f"MUTIRAO_{name} is not above zero.", "Say what a usual task spends.", 32))
     return found
+
+
+@register(ENVIRONMENT)
+def embeddings(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """MUTIRAO_EMBEDDINGS names a model that can be used here."""
+    try:
+        validate_embeddings_name(settings.EMBEDDINGS_MODEL)
+    except MissingProviderPackage as error:
+        hint = "Without it answers are not found by their meaning."
+        return [CheckWarning(f"MUTIRAO_EMBEDDINGS: {error}", hint=hint, id="mutirao.W050")]
+    except GatewayError as error:
+        return [_error(f"MUTIRAO_EMBEDDINGS: {error}", "For example local:minilm-l6-v2-int8.", 50)]
+    return []
+
+
+@register(ENVIRONMENT)
+def answer_cache(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """What agents that say nothing else have as their cache policy is one, and its bounds are above nothing."""
+    policy = {
+        "mode": settings.CACHE_MODE, "ttl": settings.CACHE_TTL_SECONDS, "stale": settings.CACHE_STALE_SECONDS,
+        "error_target": settings.CACHE_ERROR_TARGET, "shadow": settings.CACHE_SHADOW_SHARE,
+    }  # fmt: skip
+    hint = "They are the variables MUTIRAO_CACHE_MODE, _TTL, _STALE, _ERROR_TARGET and _SHADOW."
+    bounds = [name for name in ("MOST_IN_SCOPE", "MOST_VECTORS") if getattr(settings, f"CACHE_{name}") < 1]
+    return [
+        *(_error(f"The answer cache: {sentence}", hint, 51) for sentence in cache_policy_errors(policy)),
+        *(_error(f"MUTIRAO_CACHE_{name} is below 1.", "Leave it away for the usual number.", 52) for name in bounds),
+    ]
 
 
 @register(ENVIRONMENT)

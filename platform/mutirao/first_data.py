@@ -14,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from accounts.roles import ensure_roles
 from accounts.services import ensure_admin
+from agents.gateway.prices import load_price_list
 from mutirao.settings.environment import BASE_DIR
 
 
@@ -22,12 +23,13 @@ class NotPrepared(Exception):
 
 
 def prepare() -> str | None:
-    """Migrations, roles, the user `admin` and the static files; idempotent. Agents are the worker's: it loads them.
+    """Migrations, roles, prices, the user `admin` and the static files; idempotent. Agents are loaded by the worker.
 
     Gives the password of `admin` when this call made that user. Raises NotPrepared.
     """
     migrate()
     ensure_roles()
+    load_price_list()
     collect_static()
     return ensure_admin(settings.ADMIN_PASSWORD)
 

@@ -67,6 +67,7 @@ class LiveAnswer {
   }
 
   message(data) {
+    if (data.restart) this.drop(); // the answer begins anew
     if (!this.text) {
       this.text = document.createElement("div");
       this.text.className = "chat-live-text";

@@ -26,6 +26,7 @@ from accounts.limits import create_quota, create_rate_limit, delete_quota
 from accounts.models import ApiSession, User
 from accounts.services import change_profile
 from accounts.sharing import share
+from agents.cache.models import CacheEntry
 from agents.definitions.models import Agent
 from agents.gateway.models import ModelCall
 from agents.memory.models import Conversation
@@ -158,6 +159,12 @@ def _leave_behind(task_id: Any, user: User, text: str) -> None:
     ModelCall.objects.create(
         **owner, provider="scripted", model="echo", started_at=timezone.now(), latency_ms=1, outcome="failed",
         error_message=text, input_tokens=7, output_tokens=5, cost="0.25",
+    )  # fmt: skip
+    CacheEntry.objects.create(
+        scope="scope", exact=str(task_id), agent_id=user.pk, agent_version_id=user.pk, owner_id=user.pk,
+        asked_by_id=user.pk, task_id=task_id, target="scripted:echo", question=text,
+        dialogue=[{"role": "user", "content": text}], answer={"message": {"content": text}, "pieces": []},
+        stale_at=timezone.now(), expires_at=timezone.now() + timedelta(days=1),
     )  # fmt: skip
     trace_id = f"{ModelCall.objects.count():032}"
     for trace in (trace_id, "a" * 32):

@@ -38,6 +38,13 @@ NOT_GIVEN = {
     "agents_webhooks.delivery": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
     "agents_webhooks.deliveryattempt": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
     "agents_gateway.modelcall": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
+    "agents_gateway.price": ("calls were counted by it; another price is another row", {"change", "delete"}),
+    "agents_circuits.circuitchange": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
+    "agents_cache.cacheentry": (WRITTEN_BY_THE_PLATFORM, {"add", "delete"}),
+    "agents_cache.entrytag": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
+    "agents_cache.cacheepoch": (WRITTEN_BY_THE_PLATFORM, {"add", "delete"}),
+    "agents_cache.calibration": (WRITTEN_BY_THE_PLATFORM, {"add", "delete"}),
+    "agents_cache.trial": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
     "agents_memory.conversation": (THE_OWNERS, {"add", "change", "delete"}),
     "agents_memory.message": (THE_OWNERS, {"add", "change", "delete"}),
     "agents_tools.toolcall": (WRITTEN_BY_THE_PLATFORM, {"add", "change", "delete"}),
@@ -86,8 +93,8 @@ def test_every_permission_in_the_matrix_exists() -> None:
 def test_every_room_brings_its_rows_and_every_row_says_what_is_everybodys_own() -> None:
     names = [resource.name for resource in resources()]
     assert names == [
-        "agents", "tasks", "queues", "schedules", "webhooks", "models", "conversations", "approvals", "users",
-        "roles", "keys", "limits", "audit", "telemetry",
+        "agents", "tasks", "queues", "schedules", "webhooks", "circuits", "models", "answers", "conversations",
+        "approvals", "users", "roles", "keys", "limits", "audit", "telemetry",
     ]  # fmt: skip
     assert all(str(resource.label) for resource in resources())
     assert find_cell("telemetry", "view").permissions == (

@@ -20,6 +20,8 @@ from accounts.issuing import issue_api_key
 from accounts.limits import create_quota, create_rate_limit
 from accounts.models import ApiKey, ApiSession, AuditEvent, User
 from accounts.service_accounts import make_service_account
+from agents.cache.models import CacheEpoch, Trial
+from agents.circuits.models import CircuitChange
 from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import create_agent
 from agents.gateway.models import ModelCall
@@ -34,6 +36,8 @@ from agents.webhooks.models import Delivery, Endpoint
 from agents.worker.models import WorkerProcess
 from telemetry.models import Span
 from tests.api.conftest import approval_of
+from tests.gateway.settings_made import a_credential, a_price, a_route
+from tests.security.routes import cached_of, calibration_of
 
 pytestmark = pytest.mark.django_db
 SECRET = "b25seS1mb3ItdGhlLWFkbWluLXRlc3Rz"
@@ -99,6 +103,16 @@ def everything(admin: User, member: User, agent: Agent) -> dict[type, Any]:
     slots.set_limit(most_running=2, actor=audit.SYSTEM, agent=agent)
     create_quota(subject="user:member", unit="cost", period="day", amount=Decimal(9), actor=audit.SYSTEM)
     create_rate_limit(subject="everybody", rate="9999/m", actor=audit.SYSTEM)
+    a_credential()
+    a_route()
+    a_price()
+    CircuitChange.objects.create(key="deployment:x", before="closed", after="open", why="connection refused")
+    entry = cached_of(member, agent)
+    Trial.objects.create(
+        calibration=calibration_of(agent), entry_id=entry.pk, score=0.95, was_served=True, is_right=True,
+        source=Trial.Source.SHADOW,
+    )  # fmt: skip
+    CacheEpoch.objects.create(name="handbook")
     approval_of(task)
     seals.seal()
     endpoint = Endpoint.objects.create(owner=member, url=f"https://hooks.example/{SECRET}", secret=f"whsec_{SECRET}")

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.once
 ECHO = {"agent": "echo", "input": "hello"}
 HOURLY = {"name": "Hourly", "agent": "echo", "input": "hello", "cron": "0 * * * *"}
 BUDGET = {"subject": "everybody", "unit": "cost", "period": "day", "amount": "5"}
+ECHOING = {"name": "echoing", "provider": "scripted", "model": "echo"}
+DOLLAR = {"provider": "openai", "model": "m", "input_price": "1", "output_price": "1"}
 # A public address, not a name: nobody is asked where it leads, and nothing is sent.
 RECEIVER = "https://8.8.8.8/hook"
 # method, address (of the member's things), body, then the status for: nobody, outsider, member, operator, admin
@@ -60,6 +62,7 @@ MATRIX: list[Row] = [
     ("get", "conversations/<uuid:pk>/messages", None, 401, 404, 200, 200, 200),
     ("post", "conversations/<uuid:pk>/messages", {"text": "hi"}, 401, 404, 202, 404, 404),
     ("post", "conversations/<uuid:pk>/messages/<uuid:message>/regenerate", None, 401, 404, 409, 404, 404),
+    ("post", "conversations/<uuid:pk>/messages/<uuid:message>/reject", None, 401, 404, 409, 404, 404),
     ("get", "webhooks", None, 401, 200, 200, 200, 200),
     ("post", "webhooks", {"url": RECEIVER}, 401, 201, 201, 201, 201),
     ("post", "webhooks/task-secret", None, 401, 201, 201, 201, 201),
@@ -71,6 +74,39 @@ MATRIX: list[Row] = [
     ("delete", "webhooks/<uuid:pk>", None, 401, 404, 204, 404, 404),
     ("post", "webhooks/<uuid:pk>/rotate", None, 401, 404, 201, 404, 404),
     ("post", "webhooks/<uuid:pk>/test", None, 401, 404, 202, 404, 404),
+    ("get", "models/credentials", None, 401, 403, 403, 200, 200),
+    ("post", "models/credentials", {"name": "main", "provider": "openai"}, 401, 403, 403, 403, 201),
+    ("get", "models/credentials/<uuid:pk>", None, 401, 403, 403, 200, 200),
+    ("patch", "models/credentials/<uuid:pk>", {"secret": "sk-of-a-test"}, 401, 403, 403, 403, 200),
+    ("delete", "models/credentials/<uuid:pk>", None, 401, 403, 403, 403, 204),
+    ("get", "models/deployments", None, 401, 403, 403, 200, 200),
+    ("post", "models/deployments", ECHOING, 401, 403, 403, 403, 201),
+    ("get", "models/deployments/<uuid:pk>", None, 401, 403, 403, 200, 200),
+    ("patch", "models/deployments/<uuid:pk>", {"most_requests": 9}, 401, 403, 403, 403, 200),
+    ("delete", "models/deployments/<uuid:pk>", None, 401, 403, 403, 403, 204),
+    ("post", "models/deployments/<uuid:pk>/try", None, 401, 403, 403, 403, 200),
+    ("get", "models/routes", None, 401, 403, 403, 200, 200),
+    ("post", "models/routes", {"name": "slow", "steps": [{"deployment": "routed"}]}, 401, 403, 403, 403, 201),
+    ("get", "models/routes/<uuid:pk>", None, 401, 403, 403, 200, 200),
+    ("patch", "models/routes/<uuid:pk>", {"description": "quick"}, 401, 403, 403, 403, 200),
+    ("delete", "models/routes/<uuid:pk>", None, 401, 403, 403, 403, 204),
+    ("get", "models/prices", None, 401, 403, 403, 200, 200),
+    ("post", "models/prices", DOLLAR, 401, 403, 403, 403, 201),
+    ("get", "model-calls", None, 401, 200, 200, 200, 200),
+    ("get", "tasks/<uuid:pk>/calls", None, 401, 404, 200, 200, 200),
+    ("get", "circuits", None, 401, 403, 403, 200, 200),
+    ("get", "circuits/<path:key>", None, 401, 403, 403, 200, 200),
+    ("post", "circuits/<path:key>/force", {"state": "open"}, 401, 403, 403, 200, 200),
+    ("post", "circuits/<path:key>/release", None, 401, 403, 403, 409, 409),
+    ("get", "circuits/<path:key>/changes", None, 401, 403, 403, 200, 200),
+    ("get", "cache/entries", None, 401, 200, 200, 200, 200),
+    ("get", "cache/entries/<uuid:pk>", None, 401, 404, 200, 200, 200),
+    ("delete", "cache/entries/<uuid:pk>", None, 401, 404, 204, 204, 204),
+    ("post", "cache/evictions", {"tag": "prices"}, 401, 403, 403, 200, 200),
+    ("get", "cache/statistics", None, 401, 403, 403, 200, 200),
+    ("get", "cache/calibrations", None, 401, 403, 403, 200, 200),
+    ("post", "cache/calibrations/<uuid:pk>/start", None, 401, 403, 403, 200, 200),
+    ("post", "tasks/<uuid:pk>/reject-answers", None, 401, 404, 200, 404, 404),
     ("get", "usage", None, 401, 200, 200, 200, 200),
     ("get", "quotas", None, 401, 200, 200, 200, 200),
     ("post", "quotas", BUDGET, 401, 403, 403, 403, 201),

@@ -93,11 +93,14 @@ def test_what_is_not_right_is_refused_with_a_sentence(
         (b'{"agent": "echo", "input": "a\\u0000b"}', 400),
         (b'{"agent": "echo", "input": "a\\ud800b"}', 400),
         (b'{"agent": "echo", "input": {"a": NaN}}', 400),
+        (b'{"agent": "echo", "input": {"a": -1e400}}', 400),
         (b'{"agent": "echo", "input": ' + b'{"a":' * 100 + b"1" + b"}" * 100 + b"}", 400),
         (b"[" * 100_000, 400),
         (b'{"agent": "echo", "input": "' + b"x" * 1_000_001 + b'"}', 413),
     ],
-    ids=["broken", "empty", "not-utf8", "nul", "surrogate", "nan", "deep", "too-deep-to-parse", "too-large"],
+    ids=[
+        "broken", "empty", "not-utf8", "nul", "surrogate", "nan", "infinite", "deep", "too-deep-to-parse", "too-large",
+    ],
 )  # fmt: skip
 def test_a_body_that_is_not_proper_json_is_refused(
     api: Api, member: User, agent: Agent, body: bytes, status: int

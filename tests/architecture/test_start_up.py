@@ -27,7 +27,7 @@ PRODUCTION = {
 def _python(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=kept | environ, capture_output=True, text=True, timeout=60
+        [sys.executable, *arguments], cwd=ROOT, env=kept | environ, capture_output=True, text=True, timeout=180
     )
 
 

@@ -57,10 +57,12 @@ def test_every_text_of_code_and_templates_is_translated(translations: GNUTransla
 def test_the_catalogue_that_is_used_is_the_one_that_is_edited(translations: GNUTranslations) -> None:
     """The compiled file is in the repository, so that a clone needs no gettext; it may not lag behind."""
     source = CATALOG.with_suffix(".po").read_text()
-    pairs = re.findall(r'^msgid "(.+)"\nmsgstr "(.+)"$', source, re.MULTILINE)
-    assert len(pairs) > 150
-    for text, translated in pairs:
-        assert translations.gettext(_plain(text)) == _plain(translated)
+    entries = re.findall(r'^(?:msgctxt "(.+)"\n)?msgid "(.+)"\nmsgstr "(.+)"$', source, re.MULTILINE)
+    assert len(entries) > 150
+    for context, text, translated in entries:
+        plain = _plain(text)
+        found = translations.pgettext(_plain(context), plain) if context else translations.gettext(plain)
+        assert found == _plain(translated)
 
 
 def _plain(quoted: str) -> str:

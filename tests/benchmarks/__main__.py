@@ -19,8 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks.cache import CACHE_MARKS, measure_cache
 from tests.benchmarks.counting import measure_counting
 from tests.benchmarks.durable import measure_durable
+from tests.benchmarks.gateway import GATEWAY_MARKS, measure_gateway
 from tests.benchmarks.limits import measure_limits
 from tests.benchmarks.lists import GOAL_MS, LOOKS_AT, mark_of, measure_lists
 from tests.benchmarks.marks import MARKS, PLATFORM, Figure, Mark, measure
@@ -31,15 +33,15 @@ POSTGRESQL = "postgres://postgres@127.0.0.1:5432/mutirao_bench"
 REDIS = "redis://127.0.0.1:6379/13"
 ROUNDS = 3
 # What can be measured apart (--marks). `lists` needs PostgreSQL: there alone a million rows are made at once.
-PARTS = ("requests", "counting", "limits", "pages", "durable", "lists")
-ALL_MARKS = (*MARKS, *(Mark(mark_of(each), "ms", GOAL_MS) for each in LOOKS_AT))
+PARTS = ("requests", "counting", "limits", "pages", "durable", "lists", "gateway", "cache")
+ALL_MARKS = (*MARKS, *GATEWAY_MARKS, *CACHE_MARKS, *(Mark(mark_of(each), "ms", GOAL_MS) for each in LOOKS_AT))
 
 
 def main() -> None:
     options = _options()
     tables: list[str] = []
     for name, environ in _back_ends(options):
-        figures = _figures(environ, parts=options.marks, rounds=options.rounds)
+        figures = _figures(environ, parts=options.marks, rounds=options.rounds, peer=options.peer)
         tables.append(_table(name, figures))
         sys.stdout.write(tables[-1] + "\n")
         sys.stdout.flush()
@@ -54,6 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--marks", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)}")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     parser.add_argument("--database", default=os.environ.get("DATABASE_URL", POSTGRESQL))
+    parser.add_argument("--peer", type=Path, default=os.environ.get("LITELLM_PEER"), help="an environment with litellm")
     parser.add_argument("--redis", default=os.environ.get("REDIS_URL", REDIS))
     return parser.parse_args()
 
@@ -73,7 +76,7 @@ def _parts(text: str) -> tuple[str, ...]:
     return asked
 
 
-def _figures(environ: dict[str, str], *, parts: tuple[str, ...], rounds: int) -> list[Figure]:
+def _figures(environ: dict[str, str], *, parts: tuple[str, ...], rounds: int, peer: Path | None) -> list[Figure]:
     found: dict[str, float] = {}
     if {"requests", "counting", "limits", "pages"} & {*parts}:
         with _site(environ) as site:
@@ -87,6 +90,14 @@ def _figures(environ: dict[str, str], *, parts: tuple[str, ...], rounds: int) ->
     if "durable" in parts:
         _make_database(environ)
         found |= _medians([measure_durable(environ) for _ in range(rounds)])
+    if "gateway" in parts:
+        with _site(environ) as site:
+            # Once: medians already, or sums over many calls.
+            found |= measure_gateway(site, peer)
+    if "cache" in parts:
+        with _site(environ) as site:
+            # Once: medians already.
+            found |= measure_cache(site)
     if "lists" in parts and "DATABASE_URL" in environ:
         with _site(environ) as site:
             found |= measure_lists(site)

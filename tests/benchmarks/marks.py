@@ -20,7 +20,8 @@ AGENT = "one-node"
 # A platform to measure; its pool is as a user has it, not as small as the tests' are.
 # Requests are counted as a user's are, and none is too many.
 PLATFORM = {
-    "MUTIRAO_APPS": "tests.parts", "LOG_LEVEL": "WARNING", "DATABASE_POOL_MAX": "10", "MUTIRAO_RATE_USER": "1000000/m",
+    "MUTIRAO_APPS": "tests.parts", "MUTIRAO_ALLOW_SCRIPTED_MODELS": "1", "LOG_LEVEL": "WARNING",
+    "DATABASE_POOL_MAX": "10", "MUTIRAO_RATE_USER": "1000000/m",
 }  # fmt: skip
 TASKS = "/api/v1/tasks"
 

@@ -28,6 +28,7 @@ import psycopg
 from kombu import Connection, Queue
 
 from mutirao.embedded import EmbeddedValkey, free_port
+from tests import prepared
 from tests.chaos.audit import TERMINAL, Audit
 from tests.chaos.posts import Posts
 from tests.environment import GIVEN
@@ -111,6 +112,7 @@ class Fleet(Site):
     def start(self, *, within: float = 60) -> float:
         """The nursery, the database and a key; no web, no worker. In how many seconds."""
         began = time.monotonic()
+        prepared.give(self.home, has_server="DATABASE_URL" in self.environ)
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         with (self.home / "logs" / "nursery").open("w") as log:
             self.process = subprocess.Popen(
@@ -305,13 +307,8 @@ def database() -> Iterator[dict[str, str]]:
         yield {}
         return
     name = f"chaos_{uuid.uuid4().hex[:12]}"
-    server = GIVEN["DATABASE_URL"].rpartition("/")[0]
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-        try:
-            yield {"DATABASE_URL": f"{server}/{name}"}
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    with prepared.postgresql(GIVEN["DATABASE_URL"].rpartition("/")[0], name) as url:
+        yield {"DATABASE_URL": url}
 
 
 @contextmanager

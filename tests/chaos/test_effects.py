@@ -13,7 +13,7 @@ from tests.parts.chaos.effects import ORDER
 
 pytestmark = [pytest.mark.once, pytest.mark.timeout(900 if FULL_SIZE else 240)]
 
-CRASHES = sized(50, tenth=3)
+CRASHES = sized(50, tenth=2)
 DIES_IN_TOOL, DIES_AFTER_LEDGER = "dies-in-tool", "dies-after-ledger"
 
 

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.timeout(900 if FULL_SIZE else 240)
 CALLERS = 64
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [point if point == "while-committing" else pytest.param(point, marks=pytest.mark.once) for point in POINTS]
+)
 def test_a_web_process_that_dies_at_this_point_breaks_no_promise(given_fleet: Fleet, point: str) -> None:
     fleet, times = given_fleet, sized(50)
     assert fleet.web is not None

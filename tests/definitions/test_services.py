@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from guardian.shortcuts import assign_perm, remove_perm
@@ -11,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from accounts.audit import Actor
 from accounts.models import AuditEvent, User
 from agents.definitions import validators
+from agents.definitions.data import Configuration
 from agents.definitions.exceptions import InvalidAgent, UnknownAgent
 from agents.definitions.models import Agent, AgentVersion
 from agents.definitions.services import (
@@ -60,6 +63,13 @@ def test_an_agent_is_made_with_its_first_version(helper: Agent) -> None:
         ({"parameters": {"base_url": "http://elsewhere"}}, "parameters"),
         ({"parameters": {"model_kwargs": {"extra_headers": {"x": "y"}}}}, "parameters"),
         ({"parameters": {"configurable_fields": "any"}}, "parameters"),
+        ({"parameters": {"extra_body": {"secret": "x"}}}, "parameters"),
+        ({"parameters": {"extra_body": {"model": "another"}}}, "parameters"),
+        ({"parameters": {"extra_body": {"models": ["another"]}}}, "parameters"),
+        ({"parameters": {"model_kwargs": {"input": "another"}}}, "parameters"),
+        ({"parameters": {"temperature": float("nan")}}, "parameters"),
+        ({"parameters": {"stop": ["\x00"]}}, "parameters"),
+        ({"cache": {"tags": ["half \ud83d"]}}, "cache"),
     ],
 )
 def test_a_wrong_configuration_is_refused_and_makes_nothing(fields: dict[str, object], field: str) -> None:
@@ -70,7 +80,7 @@ def test_a_wrong_configuration_is_refused_and_makes_nothing(fields: dict[str, ob
 
 
 def test_harmless_parameters_and_limits_are_taken() -> None:
-    parameters = {"temperature": 0.1, "max_tokens": 5, "top_p": 1}
+    parameters = {"temperature": 0.1, "max_tokens": 5, "top_p": 1, "extra_body": {"top_k": 5, "stop": ["\u00e3"]}}
     agent = create_agent(
         slug="helper", parameters=parameters, limits={"seconds": 5, "steps": 2, "tokens": 9, "cost": 0.1}
     )
@@ -89,6 +99,26 @@ def test_a_model_is_asked_of_the_room_that_knows_models(monkeypatch: pytest.Monk
         create_agent(slug="helper", model="unknown:model")
     create_agent(slug="helper", model="known:model")
     create_agent(slug="default")
+
+
+def test_parameters_are_asked_of_the_room_that_knows_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def check(model: str, parameters: Mapping[str, object]) -> list[str]:
+        asked.append(model)
+        return [f"There is no {name}." for name in parameters]
+
+    monkeypatch.setattr(validators, "_checks", {})
+    monkeypatch.setattr(validators, "_parameters_check", check)
+    wrong = Configuration(model="any:model", parameters={"warmth": 1}, limits={})
+    with pytest.raises(InvalidAgent) as refused:
+        validators.validate(wrong)
+    assert refused.value.errors == {"parameters": ["There is no warmth."]}
+    # Not on a machine that may know less of models, not for the default, which may change, and not for nothing.
+    validators.validate(wrong, check_model=False)
+    validators.validate(replace(wrong, model=""))
+    validators.validate(replace(wrong, parameters={}))
+    assert asked == ["any:model"]
 
 
 def test_a_taken_slug_is_refused(helper: Agent) -> None:

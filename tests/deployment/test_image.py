@@ -82,7 +82,7 @@ class Image:
     def run(self, command: list[str], **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.below(part) for part in command], cwd=self.root / "app", env=self.environ | more, text=True,
-            capture_output=True, timeout=60,
+            capture_output=True, timeout=180,
         )  # fmt: skip
 
     def files(self) -> set[str]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
+from tests import prepared
 from tests.environment import GIVEN
 from tests.site import Site, running
 
@@ -19,20 +19,15 @@ IMPATIENT = {"MUTIRAO_LEASE_SECONDS": "3", "MUTIRAO_SWEEP_SECONDS": "0.5"}
 
 
 @contextmanager
-def back_end() -> Iterator[dict[str, str]]:
+def back_end(*, is_empty: bool = False) -> Iterator[dict[str, str]]:
     """What the suite was told to use, with a database, a key prefix and queues of one's own."""
     name = f"e2e_{uuid.uuid4().hex[:12]}"
     environ = {**GIVEN, "MUTIRAO_REDIS_PREFIX": name, "MUTIRAO_QUEUE_PREFIX": f"{name}."}
     if "DATABASE_URL" not in GIVEN:
         yield environ
         return
-    server = GIVEN["DATABASE_URL"].rpartition("/")[0]
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-        try:
-            yield environ | {"DATABASE_URL": f"{server}/{name}"}
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    with prepared.postgresql(GIVEN["DATABASE_URL"].rpartition("/")[0], name, is_empty=is_empty) as url:
+        yield environ | {"DATABASE_URL": url}
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ def test_tasks_conversations_keys_and_tokens_go_on_on_another_machine(tmp_path: 
         assert old.manage("backup", str(file)).returncode == 0
         tasks, said = _ids(old), old.request("GET", messages)[1]["results"]
         log = [*old.events(done)]
-    with back_end() as new_end:
+    with back_end(is_empty=True) as new_end:
         database = {name: value for name, value in new_end.items() if name == "DATABASE_URL"}
         restored = Site(tmp_path / "new", database).manage("restore", str(file))
         assert restored.returncode == 0, restored.stderr

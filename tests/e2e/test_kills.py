@@ -73,6 +73,7 @@ def test_a_killed_valkey_is_replaced_and_the_task_goes_on(embedded_site: Site) -
     assert (status, after["result"]) == (200, {"value": 2})
 
 
+@pytest.mark.embedded
 @pytest.mark.queueing
 def test_everything_killed_at_once_is_finished_by_the_next_start(own_site: Site) -> None:
     task_id = _in_the_middle(own_site, "all")

@@ -23,6 +23,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
 
 
+@pytest.mark.once
 @pytest.mark.queueing
 def test_the_metrics_of_two_webs_and_two_workers_are_exactly_what_was_sent(own_site: Site) -> None:
     with second_pair(own_site) as other:

@@ -12,14 +12,15 @@ import psutil
 import pytest
 
 from mutirao.embedded import free_port
-from tests.site import ROOT, Site, base_environ, manage, running
+from tests import prepared
+from tests.site import ROOT, Site, base_environ, from_nothing, manage, running
 
 pytestmark = pytest.mark.embedded
 SECOND_START_SECONDS = 8
 
 
 def test_the_second_start_is_quick_and_continues_where_the_first_stopped(tmp_path: Path) -> None:
-    with running(tmp_path) as first:
+    with from_nothing(tmp_path) as first:
         said = [line for line in first.lines if "sign in at" in line]
         assert len(said) == 1
         key = first.make_key()
@@ -79,8 +80,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> N
 
 
 def test_state_from_a_newer_version_is_one_sentence(tmp_path: Path) -> None:
-    with running(tmp_path):
-        pass
+    prepared.give(tmp_path, has_server=False)
     with sqlite3.connect(tmp_path / "mutirao.sqlite3") as database:
         database.execute(
             "INSERT INTO django_migrations (app, name, applied) VALUES ('agents_tasks', '9999_future', datetime('now'))"

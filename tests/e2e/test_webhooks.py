@@ -85,6 +85,7 @@ def test_a_receiver_is_told_and_told_again_when_the_worker_is_killed(telling_sit
     assert found["tries"] == 2
 
 
+@pytest.mark.once
 def test_a_cancel_in_the_web_process_is_told_by_a_worker(telling_site: Site, inbox: Inbox) -> None:
     site = telling_site
     later = {"agent": "one-node", "input": {"value": 1}, "not_before": "2999-01-01T00:00:00Z", "webhook_url": inbox.url}

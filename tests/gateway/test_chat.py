@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from agents.gateway import prices
 from agents.gateway.chat import chat_model
 from agents.gateway.data import CallContext
 from agents.gateway.exceptions import (
@@ -19,8 +21,9 @@ from agents.gateway.exceptions import (
     TokenLimitReached,
     UnknownProvider,
 )
-from agents.gateway.models import ModelCall
+from agents.gateway.models import ModelCall, Price
 from agents.gateway.providers import MODULES, validate_model_name
+from agents.gateway.restarts import restart_of
 from agents.tasks.data import Usage
 from tests.gateway.upstream import Answer, Upstream, upstream
 
@@ -51,11 +54,22 @@ def test_a_failure_before_the_first_token_is_tried_again(monkeypatch: pytest.Mon
     assert ModelCall.objects.get().outcome == "succeeded"
 
 
-def test_a_failure_after_the_first_token_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_after_the_first_token_is_tried_again_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with upstream(Answer(breaks=True), Answer()) as server:
+        pieces = list(_model(server, monkeypatch).stream("hi"))
+    restarts = [piece.response_metadata["mutirao_restart"] for piece in pieces if restart_of(piece)]
+    assert restarts == [{"from": "openai:m", "why": "ModelUnavailable"}]
+    assert sum(pieces[1:], start=pieces[0]).text == "Good day"
+    assert len(server.requests) == 2
+    assert ModelCall.objects.get().outcome == "succeeded"
+
+
+def test_an_answer_that_always_breaks_fails_after_its_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     with upstream(Answer(breaks=True)) as server, pytest.raises(ModelUnavailable):
         list(_model(server, monkeypatch).stream("hi"))
-    assert len(server.requests) == 1
-    assert ModelCall.objects.get().outcome == "failed"
+    assert len(server.requests) == 3
+    row = ModelCall.objects.get()
+    assert (row.outcome, [each["outcome"] for each in row.tries]) == ("failed", ["failed"] * 3)
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, ModelUnauthorized), (429, ModelRateLimited)])
@@ -101,8 +115,9 @@ def test_a_cost_limit_is_kept_or_the_call_is_refused(monkeypatch: pytest.MonkeyP
     with upstream(Answer()) as server:
         with pytest.raises(PriceUnknown):
             list(_model(server, monkeypatch, cost_limit=Decimal(1)).stream("hi"))
-        monkeypatch.setattr("agents.gateway.chat.cost_of", lambda _provider: Decimal("0.4"))
-        monkeypatch.setattr("agents.gateway.recording.cost_of", lambda _provider: Decimal("0.4"))
+        since = datetime(2025, 1, 1, tzinfo=UTC)
+        Price.objects.create(provider="openai", model="m", valid_from=since, input_price=0, output_price=200_000)
+        prices.forget()
         model = _model(server, monkeypatch, cost_limit=Decimal(1), spent=Usage(cost=Decimal("0.3")))
         list(model.stream("hi"))
         list(model.stream("hi"))

@@ -211,7 +211,7 @@ def test_the_same_key_for_anything_else_is_a_conflict(conversation: Conversation
     assert (Message.objects.count(), Task.objects.count()) == (1, 1)
 
 
-@pytest.mark.parametrize("text", ["", " \n", "a\x00b", "x" * 200_001])
+@pytest.mark.parametrize("text", ["", " \n", "a\x00b", "a\ud800b", "x" * 200_001])
 def test_what_cannot_be_a_message_leaves_nothing(conversation: Conversation, member: User, text: str) -> None:
     with pytest.raises(InvalidInput):
         post_message(conversation=conversation, text=text, owner=member)

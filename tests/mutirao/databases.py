@@ -6,9 +6,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
-
 from tests.environment import GIVEN
+from tests.prepared import postgresql
 
 SERVER = GIVEN.get("DATABASE_URL", "").rpartition("/")[0] if "DATABASE_URL" in GIVEN else ""
 # Each is the DATABASE_URL of an installation, or nothing for its own SQLite file.
@@ -22,9 +21,5 @@ def empty_database(kind: str) -> Iterator[dict[str, str]]:
         yield {}
         return
     name = f"restored_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(f"{SERVER}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-        try:
-            yield {"DATABASE_URL": f"{SERVER}/{name}"}
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    with postgresql(SERVER, name, is_empty=True) as url:
+        yield {"DATABASE_URL": url}

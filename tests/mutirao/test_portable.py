@@ -20,7 +20,7 @@ from agents.tasks.models import ConcurrencyLimit, Queue, Slot
 
 PARCELS = {"system_prompt": "You answer questions\nabout parcels.", "limits": {"seconds": 60, "cost": "0.5"}}
 
-KINDS = "roles, agents, quotas, rate_limits, queues, concurrency, schedules"
+KINDS = "roles, deployments, routes, agents, quotas, rate_limits, queues, concurrency, schedules, prices"
 
 
 def _run(command: str, *arguments: object, **options: Any) -> str:

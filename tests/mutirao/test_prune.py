@@ -145,6 +145,6 @@ def test_audit_events_are_kept_for_ever_unless_somebody_says_otherwise(db: None)
     assert kinds == {
         "tasks", "scheduled-runs", "celery-results", "spans", "model-calls", "conversations", "sessions",
         "refresh-tokens", "api-sessions", "quota-periods",
-        "webhook-deliveries", "audit",
+        "webhook-deliveries", "audit", "circuit-changes", "cached-answers",
     }  # fmt: skip
     assert next(rule for rule in rules() if rule.name == "audit").due() is None

@@ -228,7 +228,8 @@ def test_what_is_anothers_is_not_there(client: Client, admin: User, conversation
         assert client.get(f"/chat/{path}").status_code == 404, path
     for path in (
         f"{conversation.pk}/say/", f"{conversation.pk}/title/", f"{conversation.pk}/delete/",
-        f"messages/{message.pk}/edit/", f"messages/{message.pk}/again/", f"tasks/{task}/stop/",
+        f"messages/{message.pk}/edit/", f"messages/{message.pk}/again/", f"messages/{message.pk}/wrong/",
+        f"tasks/{task}/stop/",
     ):  # fmt: skip
         assert client.post(f"/chat/{path}", {"text": "x", "title": "x"}).status_code == 404, path
     assert client.get(f"/chat/tasks/{task}/events").status_code == 404
@@ -325,3 +326,19 @@ def test_open_streams_hold_neither_threads_nor_connections(
     assert all(any(line == "event: done" for line in following) for following in lines)
     for stream in opened:
         stream.__exit__(None, None, None)
+
+
+def test_an_answer_is_called_wrong_once(browser: Client, conversation: Conversation) -> None:
+    message = _say(conversation, "Hello", "Goodbye")
+    page = _html(browser.get(f"/chat/{conversation.pk}/"))
+    assert f"/chat/messages/{message.pk}/wrong/" in page
+    for _time in range(2):
+        turn = _html(browser.post(f"/chat/messages/{message.pk}/wrong/", headers=HTMX))
+        assert "You called this wrong" in turn
+        assert f"/chat/messages/{message.pk}/wrong/" not in turn
+    plain = browser.post(f"/chat/messages/{message.pk}/wrong/")
+    assert (plain.status_code, plain["Location"]) == (302, f"/chat/{conversation.pk}/#turn-{message.pk}")
+    assert Message.objects.filter(rejected_at__isnull=False).count() == 1
+    unanswered = _say(conversation, "And now?")
+    refused = browser.post(f"/chat/messages/{unanswered.pk}/wrong/", headers=HTMX)
+    assert (refused.status_code, refused["HX-Retarget"]) == (409, "#notice")

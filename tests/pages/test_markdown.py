@@ -85,6 +85,7 @@ def test_what_would_be_too_large_is_not_rendered() -> None:
 @pytest.mark.parametrize("piece", ["[", "![", "`a ", "*a ", "_a", "> ", "- ", "<", "[](a) ", "**", "&amp;", "|a|\n"])
 def test_hostile_text_is_parsed_in_time(piece: str) -> None:
     text = (piece * 24_000)[:24_000]
-    began = time.monotonic()
+    # Of this thread alone: the machine has other things to do.
+    began = time.thread_time()
     render(text)
-    assert time.monotonic() - began < GROSS_SECONDS
+    assert time.thread_time() - began < GROSS_SECONDS

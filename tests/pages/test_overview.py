@@ -53,5 +53,5 @@ def test_the_day_is_told_by_hour_and_by_status(agent: Agent, member: User, outsi
     day = day_of(Task.objects.visible_to(member))
     assert day.counts == {"queued": 2, "failed": 1}
     assert (day.total, day.tokens, day.cost) == (3, 1 + 10 + 100 + 3, Decimal(3))
-    assert [(bar.total, bar.bad) for bar in day.hours] == [(1, 0), *[(0, 0)] * 21, (1, 1), (1, 0)]
+    assert [(bar.total, bar.part) for bar in day.hours] == [(1, 0), *[(0, 0)] * 21, (1, 1), (1, 0)]
     assert day.hours[-1].label == f"{this_hour:%H:%M}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.timezone import now
 
 from accounts.models import AuditEvent, User
+from agents.gateway.models import ModelCall
 from agents.tasks.models import Task
 from agents.tasks.services import submit
 from tests.pages.conftest import Made
@@ -90,6 +93,28 @@ def test_the_story_is_told_from_input_to_attempts(client: Client, member: User, 
     assert "secret place" not in shown
     client.force_login(operator)
     assert "secret place" in _text(client, _page(failed))
+
+
+def test_whoever_asked_sees_who_answered_and_nothing_of_other_questions(
+    client: Client, member: User, made: Made
+) -> None:
+    task = made(member, "succeeded")
+    usual = {
+        "task_id": task.pk, "owner_id": member.pk, "provider": "p", "model": "m", "started_at": now(), "latency_ms": 1,
+        "outcome": "succeeded", "cache_evidence": {"score": 0.97, "threshold": 0.93, "only_in_one": "elsewhere"},
+    }  # fmt: skip
+    ModelCall.objects.create(
+        **usual, tier="semantic", cache_why="hit", cost=0, similarity=0.981, age_seconds=200, saved_ms=812,
+        saved_cost=Decimal("0.0004"),
+    )  # fmt: skip
+    ModelCall.objects.create(**usual, cache_why="near_miss", similarity=0.9)
+    client.force_login(member)
+    shown = _text(client, _page(task))
+    assert "cache: a request with the same meaning" in shown
+    assert "Similarity 0.981 · score 0.970 · answer is 3 min old · saved US$ 0.0004 and 812 ms" in shown
+    assert "Something near was asked, but not near enough." in shown
+    assert "price not known" in shown
+    assert "elsewhere" not in shown
 
 
 def test_a_page_asks_again_only_while_something_can_come(client: Client, member: User, made: Made) -> None:

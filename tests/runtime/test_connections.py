@@ -48,12 +48,13 @@ def test_connections_that_nodes_opened_in_langgraphs_threads_are_closed(desk: De
 
 def test_no_connection_of_the_pool_is_held_during_a_model_call(desk: Desk, answers: Answers) -> None:
     held: list[int] = []
+    others = _others()
     answers("one two", before_piece=lambda _number: held.append(_in_use()))
 
     execute(desk.claim(Clerk), RunControl())
 
     assert held
-    assert held[0] == 0
+    assert held[0] <= others
 
 
 def test_a_connection_in_a_transaction_is_not_taken_from_it() -> None:
@@ -96,7 +97,7 @@ def test_fifty_runs_at_once_leave_no_thread_and_no_connection(desk: Desk) -> Non
         finally:
             connections.close_all()
 
-    before = threading.active_count()
+    before, others = threading.active_count(), _others()
     threads = [threading.Thread(target=work, args=(claim,)) for claim in claims]
     for thread in threads:
         thread.start()
@@ -106,7 +107,13 @@ def test_fifty_runs_at_once_leave_no_thread_and_no_connection(desk: Desk) -> Non
     assert results == [{"trail": ["counted"]}] * 50
     assert threading.active_count() <= before + 1
     # A pool that has just grown counts the connection it is still opening.
-    until(lambda: _in_use() <= 1)
+    until(lambda: _in_use() <= others + 1)
+
+
+def _others() -> int:
+    """Those that others hold already, whatever tests were before."""
+    connection.close()
+    return _in_use()
 
 
 def _in_use() -> int:

@@ -20,7 +20,7 @@ PAGES = (
     "/schedules/", "/schedules/new/", "/schedules/{schedule}/", "/schedules/{schedule}/edit/",
     "/schedules/{schedule}/delete/", "/webhooks/", "/webhooks/new/", "/webhooks/{endpoint}/",
     "/webhooks/{endpoint}/rotate/", "/webhooks/deliveries/{delivery}/", "/keys/", "/keys/new/",
-    "/usage/", "/admin/accounts/quota/", "/admin/accounts/quota/add/", "/admin/accounts/ratelimit/add/",
+    "/usage/", "/cache/", "/admin/accounts/quota/", "/admin/accounts/quota/add/", "/admin/accounts/ratelimit/add/",
     "/api-sessions/", "/settings/", "/account/two-factor/", "/admin/", "/admin/agents_tasks/task/",
     "/admin/agents_tasks/task/{failed}/change/",
     "/admin/agents_schedules/schedule/", "/admin/agents_schedules/schedule/{schedule}/change/",

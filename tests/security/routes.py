@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -21,8 +22,9 @@ from accounts.issuing import issue_api_key
 from accounts.limits import create_quota, create_rate_limit
 from accounts.models import User
 from accounts.sharing import share
+from agents.cache.models import CacheEntry, Calibration
 from agents.definitions.models import Agent
-from agents.gateway.models import ModelCall
+from agents.gateway.models import Credential, Deployment, ModelCall, Price, Route, RouteStep
 from agents.memory.services import post_message, start_conversation
 from agents.schedules.services import create_schedule
 from agents.tasks import queues, slots
@@ -67,6 +69,22 @@ class Things:
         return "/" + filled.replace("^", "").replace("$", "").replace("\\", "")
 
 
+def cached_of(member: User, agent: Agent) -> CacheEntry:
+    """An answer that was kept for the member."""
+    now = timezone.now()
+    return CacheEntry.objects.create(
+        scope="scope", exact="exact", agent_id=agent.pk, agent_version_id=agent.current_version_id or agent.pk,
+        owner_id=member.pk, asked_by_id=member.pk, target="scripted:echo", question="hello",
+        answer={"message": {"content": "hello", "whole": True}, "pieces": []}, stale_at=now,
+        expires_at=now + timedelta(days=1),
+    )  # fmt: skip
+
+
+def calibration_of(agent: Agent) -> Calibration:
+    """What was learned about the agent's semantic tier."""
+    return Calibration.objects.create(agent_id=agent.pk, verifier="v", error_target=0.01, threshold=0.9)
+
+
 def things_of(member: User, agent: Agent) -> Things:
     """Makes one of each: what the member has, and what an operator looks at."""
     task = submit(owner=member, agent=agent, input="hello").task
@@ -87,6 +105,9 @@ def things_of(member: User, agent: Agent) -> Things:
     of_conversation = share(thing=conversation, verb="view", to=reader, by=member, actor=SYSTEM)
     quota = create_quota(subject="user:member", unit="cost", period="day", amount=Decimal(9), actor=SYSTEM)
     rate = create_rate_limit(subject="user:member", rate="9999/m", actor=SYSTEM)
+    entry, calibration = cached_of(member, agent), calibration_of(agent)
+    deployment = Deployment.objects.create(name="small", provider="scripted", model="echo")
+    credential, route = Credential.objects.create(name="unused", provider="openai"), _route()
     queues.change(name="interactive", actor=SYSTEM)
     slots.set_limit(agent=agent, most_running=1, actor=SYSTEM)
     record(verb="user.change", actor=SYSTEM, subject=member)
@@ -109,6 +130,9 @@ def things_of(member: User, agent: Agent) -> Things:
         "webhooks/": {"pk": endpoint.pk},
         "webhooks/deliveries/": {"pk": delivery.pk},
         "api/v1/webhooks": {"pk": endpoint.pk},
+        "api/v1/models/credentials": {"pk": credential.pk},
+        "api/v1/models/deployments": {"pk": deployment.pk},
+        "api/v1/models/routes": {"pk": route.pk},
         "api/v1/webhooks/deliveries": {"pk": delivery.pk},
         "keys/": {"pk": key.pk},
         "api/v1/api-keys": {"pk": key.pk},
@@ -117,9 +141,23 @@ def things_of(member: User, agent: Agent) -> Things:
         "api/v1/agents/": {"grant": of_agent.id},
         "api/v1/quotas": {"pk": quota.pk},
         "api/v1/rate-limits": {"pk": rate.pk},
+        "api/v1/circuits": {"key": f"deployment:{deployment.pk}"},
+        "admin/agents_circuits/": {"key": f"deployment:{deployment.pk}"},
+        "api/v1/cache/entries": {"pk": entry.pk},
+        "api/v1/cache/calibrations": {"pk": calibration.pk},
         "admin/": {"app_label": "accounts", "content_type_id": 1, "object_id": 1, "url": "nowhere"},
         **_first_of_every_model(member),
     })  # fmt: skip
+
+
+def _route() -> Route:
+    """One that leads to a deployment of its own, beside a price."""
+    row = Route.objects.create(name="fast")
+    RouteStep.objects.create(
+        route=row, deployment=Deployment.objects.create(name="routed", provider="scripted", model="echo")
+    )
+    Price.objects.create(provider="openai", model="m", valid_from=timezone.now(), input_price=1, output_price=2)
+    return row
 
 
 def _unattended() -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from telemetry import masking
-from telemetry.masking import MASK, learn_secrets, mask_text, masked
+from telemetry.logs import mask_secrets
+from telemetry.masking import MASK, learn_opened, learn_secrets, mask_text, masked
 
 SECRET = "canary7Qm2Zr9x"
 FORMS = [
@@ -30,9 +32,11 @@ FORMS = [
 
 @pytest.fixture
 def _forget() -> Iterator[None]:
-    known = masking._known
+    known, opened, in_order = masking._known, masking._opened, dict(masking._in_order)
     yield
-    masking._known = known
+    masking._known, masking._opened = known, opened
+    masking._in_order.clear()
+    masking._in_order.update(in_order)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -66,6 +70,30 @@ def test_the_secrets_of_the_environment_are_masked_wherever_they_stand() -> None
     })  # fmt: skip
     said = mask_text("value-of-a-key first-of-two second-of-two password-of-db ab pt_BR.UTF-8")
     assert said == f"{MASK} {MASK} {MASK} {MASK} ab pt_BR.UTF-8"
+
+
+@pytest.mark.usefixtures("_forget")
+def test_stored_secrets_are_masked_from_when_they_are_opened() -> None:
+    plain, longer = "0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef-2"
+    text = f"The key {plain} and the key {longer}, but not short7x."
+    assert mask_text(text) == text
+    for secret in (plain, longer, "short7x", plain):
+        learn_opened(secret)
+    assert mask_text(text) == f"The key {MASK} and the key {MASK}, but not short7x."
+    event = {"event": text, "exception": f"ValueError: {plain}"}
+    assert mask_secrets(None, "error", event) == {"event": mask_text(text), "exception": f"ValueError: {MASK}"}
+
+
+@pytest.mark.usefixtures("_forget")
+def test_of_the_opened_secrets_the_latest_are_kept_whoever_opens_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "MOST_OPENED", 100)
+    secrets = [f"a-secret-with-number-{number:04}" for number in range(400)]
+    with ThreadPoolExecutor(8) as pool:
+        pool.map(learn_opened, secrets)
+    assert len(masking._opened) == len(masking._in_order) == 100
+    learn_opened(secrets[0])
+    learn_opened(secrets[-1])
+    assert mask_text(f"{secrets[0]} {secrets[-1]}") == f"{MASK} {MASK}"
 
 
 def test_nested_values_are_masked_and_plain_ones_stay() -> None:

@@ -9,6 +9,7 @@ import pytest
 from agents.tools import registry
 from agents.tools.clock import current_time
 from agents.tools.exceptions import InvalidTool, UnknownTool
+from agents.tools.schemas import check_tool
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +85,22 @@ def test_the_time_is_told_in_any_zone() -> None:
 def test_an_unknown_zone_is_a_sentence(zone: str) -> None:
     with pytest.raises(ValueError, match="There is no time zone"):
         current_time(zone)
+
+
+class Unspeakable:
+    """No schema says what this is."""
+
+
+def hand_over(parcel: Unspeakable) -> float:
+    """Takes what no model can send."""
+    return 1.0
+
+
+def test_a_tool_whose_arguments_cannot_be_told_is_refused_when_an_agent_is_saved() -> None:
+    registry.register_tool(weigh)
+    registry.register_tool(hand_over)
+    check_tool("weigh")
+    with pytest.raises(InvalidTool, match="hand_over"):
+        check_tool("hand_over")
+    with pytest.raises(UnknownTool):
+        check_tool("no_such_tool")

@@ -11,23 +11,24 @@ GAP = 4
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One column: how many, and how many of them went wrong."""
+    """One column: how many, and how many of them are told apart, such as those that went wrong."""
 
     label: str
     total: int
-    bad: int
+    part: int
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column in the picture's units; the bad part stands at the bottom."""
+    """A column in the picture's units; the part that is told apart stands at the bottom."""
 
     bar: Bar
     x: float
     width: float
     y: float
     height: float
-    bad_height: float
+    part_y: float
+    part_height: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +64,6 @@ def _column(bar: Bar, number: int, step: float, most: int) -> Column:
         width=round(step - GAP, 1),
         y=round(BASE - bar.total * scale, 1),
         height=round(bar.total * scale, 1),
-        bad_height=round(bar.bad * scale, 1),
+        part_y=round(BASE - bar.part * scale, 1),
+        part_height=round(bar.part * scale, 1),
     )

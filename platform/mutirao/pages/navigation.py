@@ -49,6 +49,8 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         items.insert(4, _item(request, _("Approvals"), "pages:approvals", "check", count=waiting))
     if user.has_perm("agents_tasks.view_task"):
         items.append(_item(request, _("Operations"), "pages:operations", "clock"))
+    if user.has_perm("agents_cache.view_cacheentry"):
+        items.append(_item(request, _("Answer cache"), "pages:answer-cache", "layers"))
     if user.is_staff:
         items.append(_item(request, _("Administration"), "admin:index", "admin"))
     own = [_item(request, _("My settings"), "pages:settings", "settings")]

@@ -35,7 +35,7 @@ def operations_page(request: HttpRequest) -> HttpResponse:
         "found": found,
         "workers": [*WorkerProcess.objects.order_by("-polled_at")[:20]],
         "chart": bars(
-            [Bar(label=f"{minute.at:%H:%M}", total=minute.accepted, bad=minute.failed) for minute in found.minutes]
+            [Bar(label=f"{minute.at:%H:%M}", total=minute.accepted, part=minute.failed) for minute in found.minutes]
         ),
         "accepted": sum(minute.accepted for minute in found.minutes),
         "ended": sum(minute.ended for minute in found.minutes),

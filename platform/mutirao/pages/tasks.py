@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.audit import Actor
 from accounts.models import User
+from agents.gateway.evidence import Told, told_to_owner
 from agents.gateway.models import ModelCall
 from agents.memory.services import belongs_to_conversation
 from agents.tasks.endings import ties_of as ties_of_row
@@ -120,13 +121,18 @@ def story_of(task: Task, user: User) -> dict[str, Any]:
         "has_more": has_more,
         "ties": ties_of(task, user),
         "attempts": [*task.attempts.order_by("fence")],
-        "calls": [*ModelCall.objects.filter(task_id=task.pk).order_by("started_at")[:MOST_CALLS]],
+        "calls": _calls_of(task),
         "sees_tracebacks": user.has_perm("agents_tasks.view_task"),
         **waterfall_of(task),
         "waiting": waiting_of(task, user),
         "can_cancel": may and task.status not in TERMINAL and task.cancel_requested_at is None,
         "can_retry": may and task.status in (Status.FAILED, Status.CANCELLED),
     }
+
+
+def _calls_of(task: Task) -> list[Told]:
+    calls = ModelCall.objects.filter(task_id=task.pk).order_by("started_at")[:MOST_CALLS]
+    return [told_to_owner(call) for call in calls]
 
 
 def stamp_of(task: Task) -> str:

@@ -2,7 +2,18 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from mutirao.pages import agents, approvals, operations, overview, schedules, sharing, tasks, usage, waiting
+from mutirao.pages import (
+    agents,
+    answer_cache,
+    approvals,
+    operations,
+    overview,
+    schedules,
+    sharing,
+    tasks,
+    usage,
+    waiting,
+)
 
 app_name = "pages"
 
@@ -14,6 +25,7 @@ urlpatterns = [
     path("agents/", agents.agent_list, name="agents"),
     path("agents/<slug:slug>/", agents.agent_page, name="agent"),
     path("usage/", usage.usage_page, name="usage"),
+    path("cache/", answer_cache.answer_cache_page, name="answer-cache"),
     path("agents/<slug:slug>/sharing/", sharing.agent, name="agent-sharing"),
     path("operations/", operations.operations_page, name="operations"),
     path("operations/queues/<str:name>/<str:verb>/", operations.queue_verb, name="queue-verb"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
@@ -18,14 +17,13 @@ from django.views.decorators.http import require_safe
 from accounts import subjects
 from accounts.models import Quota, User
 from accounts.standing import standings_of
-from agents.gateway.usage import spending_by_model
-from agents.tasks.usage import MOST_DAYS, USUAL_DAYS, Days, Spending, sees_all, spending_of, tasks_of
+from agents.gateway.usage import savings, spending_by_model
+from agents.tasks.usage import Days, Spending, sees_all, spending_of, tasks_of
 from mutirao.pages.charts import Bar, Chart, bars
+from mutirao.pages.looking_back import LENGTHS, axis_of, days_of, length_of
 
-LENGTHS = (7, USUAL_DAYS, MOST_DAYS)
 MOST_SHOWN = 20
 MOST_QUOTAS = 100
-LABELS = 4
 # Columns are drawn in whole numbers.
 MILLIONTHS = 1_000_000
 
@@ -46,9 +44,8 @@ class Table:
 def usage_page(request: HttpRequest) -> HttpResponse:
     """One's own, or everybody's for whoever may see that and has not asked for their own."""
     user = cast("User", request.user)
-    length, mine = _length(request), "mine" in request.GET or not sees_all(user)
-    today = datetime.now(UTC).date()
-    days = Days.between(today - timedelta(days=length - 1), today)
+    length, mine = length_of(request), "mine" in request.GET or not sees_all(user)
+    days = days_of(length)
     by_day = spending_of(tasks_of(user, days, mine=mine), "day")
     context = {
         "days": days,
@@ -57,19 +54,15 @@ def usage_page(request: HttpRequest) -> HttpResponse:
         "mine": mine,
         "sees_all": sees_all(user),
         "chart": _chart(by_day, days),
-        "axis": _axis(days),
+        "axis": axis_of(days),
         "count": sum(each.count for each in by_day),
         "tokens": sum(each.tokens for each in by_day),
         "cost": sum((each.cost for each in by_day), Decimal(0)),
         "tables": _tables(user, days, mine=mine) if by_day else [],
+        "cache": savings(user, days, mine=mine) if by_day else None,
         "standings": standings_of(_quotas_of(user, mine=mine), user=user),
     }
     return render(request, "mutirao/usage.html", context)
-
-
-def _length(request: HttpRequest) -> int:
-    asked = request.GET.get("days", "")
-    return int(asked) if asked in map(str, LENGTHS) else USUAL_DAYS
 
 
 def _quotas_of(user: User, *, mine: bool) -> list[Quota]:
@@ -109,9 +102,3 @@ def _bar(spent: Spending | None, day: str, is_free: bool) -> Bar:  # noqa: FBT00
     said = {"day": day, "cost": number_format(spent.cost, 4), "tokens": number_format(spent.tokens)}
     label = _("%(day)s: US$ %(cost)s, %(tokens)s tokens") % said
     return Bar(label, spent.tokens if is_free else int(spent.cost * MILLIONTHS), 0)
-
-
-def _axis(days: Days) -> list[str]:
-    each = days.each()
-    step = max(len(each) // LABELS, 1)
-    return [f"{day:%m-%d}" for day in each[::step]][: LABELS + 1]

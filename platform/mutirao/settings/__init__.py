@@ -7,6 +7,7 @@ from mutirao.settings.admin import *  # noqa: F403
 from mutirao.settings.api import *  # noqa: F403
 from mutirao.settings.audit import *  # noqa: F403
 from mutirao.settings.auth import *  # noqa: F403
+from mutirao.settings.cache import *  # noqa: F403
 from mutirao.settings.celery import *  # noqa: F403
 from mutirao.settings.core import *  # noqa: F403
 from mutirao.settings.database import *  # noqa: F403

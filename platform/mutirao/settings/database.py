@@ -19,13 +19,15 @@ def _database(url: str) -> dict[str, Any]:
     if database["ENGINE"] == "django.db.backends.sqlite3":
         # IMMEDIATE: a deferred transaction that turns into a writer fails under contention.
         # synchronous=NORMAL survives a killed process; a power cut may lose the last commits (docs/deploy.md).
+        # Opening the file takes longer than most statements: a thread keeps it open.
+        database["CONN_MAX_AGE"] = None
         options |= {
             "transaction_mode": "IMMEDIATE",
             "timeout": 30,
             "init_command": (
                 "PRAGMA journal_mode=WAL;"
                 f"PRAGMA synchronous={env('MUTIRAO_SQLITE_SYNCHRONOUS', default='NORMAL')};"
-                "PRAGMA foreign_keys=ON;PRAGMA mmap_size=134217728;PRAGMA cache_size=-16000;"
+                "PRAGMA foreign_keys=ON;PRAGMA mmap_size=134217728;PRAGMA cache_size=-4000;"
             ),
         }
     else:
@@ -41,8 +43,8 @@ def _database(url: str) -> dict[str, Any]:
         options["prepare_threshold"] = env.int("DATABASE_PREPARE_THRESHOLD", default=3) or None
         # Asked whether it lives before it is lent (0.06 ms). Otherwise, after the server was away, every dead one in
         # the pool fails a request or an attempt, and a task may meet enough of them to have failed.
-        database["CONN_HEALTH_CHECKS"] = True
-    return database | {"OPTIONS": options, "CONN_MAX_AGE": 0, "ATOMIC_REQUESTS": False}
+        database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+    return database | {"OPTIONS": options, "ATOMIC_REQUESTS": False}
 
 
 DATABASES = {"default": _database(DATABASE_URL)}

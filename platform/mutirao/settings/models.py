@@ -13,6 +13,15 @@ RUN_DIR = MUTIRAO_HOME / "run"
 MODEL_CALL_TIMEOUT_SECONDS: float = env.float("MUTIRAO_MODEL_TIMEOUT", default=120)
 # How often a call is tried that failed before its first token.
 MODEL_CALL_TRIES: int = env.int("MUTIRAO_MODEL_TRIES", default=3)
+# How long a call waits for its first token, and then for the next one, where its route says nothing else.
+MODEL_FIRST_TOKEN_SECONDS: float = env.float("MUTIRAO_MODEL_FIRST_TOKEN", default=60)
+MODEL_STALL_SECONDS: float = env.float("MUTIRAO_MODEL_STALL", default=30)
+# How many threads of a process carry asynchronous calls.
+MODEL_ASYNC_THREADS: int = env.int("MUTIRAO_MODEL_ASYNC_THREADS", default=64)
+# How long a process goes on with what it knew of routes, credentials and prices.
+ROUTE_CACHE_SECONDS: float = env.float("MUTIRAO_ROUTE_CACHE_SECONDS", default=2)
+# How often a process writes the model calls it has counted.
+LEDGER_SECONDS: float = env.float("MUTIRAO_LEDGER_SECONDS", default=0.5)
 # Models that follow a script, for tests and demonstrations (see agents.testing).
 ALLOW_SCRIPTED_MODELS: bool = env.bool("MUTIRAO_ALLOW_SCRIPTED_MODELS", default=False)
 

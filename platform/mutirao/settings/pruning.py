@@ -20,3 +20,5 @@ KEEP_WEBHOOK_DELIVERIES_DAYS: int = env.int("MUTIRAO_KEEP_WEBHOOK_DELIVERIES_DAY
 KEEP_AUDIT_DAYS: int = env.int("MUTIRAO_KEEP_AUDIT_DAYS", default=0)
 # What was spent of quotas, by period.
 KEEP_QUOTA_PERIODS_DAYS: int = env.int("MUTIRAO_KEEP_QUOTA_PERIODS_DAYS", default=400)
+# Cached answers that have expired or were removed: for so long one can still see what was wrong with them.
+KEEP_CACHED_ANSWERS_DAYS: int = env.int("MUTIRAO_KEEP_CACHED_ANSWERS_DAYS", default=7)

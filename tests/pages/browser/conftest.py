@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.http import FileResponse, HttpRequest, HttpResponse
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from mutirao.asgi import application
@@ -22,6 +23,20 @@ from tests.screenshots.browser import launched
 
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 780}
 STEP_MS = 10_000
+
+
+class WholeFiles(ASGIStaticFilesHandler):
+    """Reads every file at once: a browser that leaves in the middle leaves no open one behind."""
+
+    def serve(self, request: HttpRequest) -> HttpResponse | FileResponse:
+        """The answer, with nothing left to be closed."""
+        found = super().serve(request)
+        if not isinstance(found, FileResponse):
+            return found
+        try:
+            return HttpResponse(found.getvalue(), headers=found.headers)
+        finally:
+            found.close()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +53,7 @@ def browser(django_db_setup: None) -> Iterator[Browser]:
 @pytest.fixture
 def live(browser: Browser, transactional_db: None) -> Iterator[str]:
     """The address of a web process, in a thread of this one, on the database of this test."""
-    with_files = ASGIStaticFilesHandler(application)  # type: ignore[arg-type]  # any ASGI application will do
+    with_files = WholeFiles(application)  # type: ignore[arg-type]  # any ASGI application will do
     config = uvicorn.Config(with_files, port=free_port(), log_level="error", lifespan="on", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="live server")

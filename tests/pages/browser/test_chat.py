@@ -131,6 +131,16 @@ def test_an_answer_is_regenerated_in_its_place(chat: Visit) -> None:
     expect(page.locator(".chat-markdown")).to_contain_text("word20")
 
 
+def test_an_answer_is_called_wrong_where_it_stands(chat: Visit) -> None:
+    page = chat.begin("echo", "Hello.")
+    chat.answered()
+    page.get_by_role("button", name="Wrong").click()
+    expect(page.get_by_text("You called this wrong")).to_be_visible()
+    expect(page.get_by_role("button", name="Wrong")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_text("You called this wrong")).to_be_visible()
+
+
 def test_arrow_up_edits_the_last_message_and_what_followed_is_cut(chat: Visit) -> None:
     page = chat.begin("echo", "first")
     chat.answered()

@@ -183,7 +183,8 @@ def _tab_to(wanted: Locator, *, most: int = 80) -> None:
 def test_a_message_is_sent_and_the_help_read_and_left_by_keyboard_alone(at_a_desk: Seen) -> None:
     page, keyboard = at_a_desk.page, at_a_desk.page.keyboard
     _open(at_a_desk, "/chat/?agent=echo")
-    # The focus is in the message already.
+    # The focus goes into the message by itself, a moment after loading; what is typed before that would be lost.
+    page.wait_for_function("document.activeElement?.id === 'text'")
     keyboard.type("by keyboard")
     keyboard.press("Enter")
     page.wait_for_url("**/chat/*-*/")

@@ -12,11 +12,12 @@ from accounts.models import User
 from accounts.roles import ensure_roles
 from accounts.services import ensure_admin
 from agents.definitions.services import sync_agents
+from agents.gateway.prices import load_price_list
 from mutirao import first_data
 
 
 class Command(BaseCommand):
-    help = "Migrations, roles, the user `admin` (with MUTIRAO_ADMIN_PASSWORD) and the agents of the code; idempotent."
+    help = "Migrations, roles, prices, `admin` (with MUTIRAO_ADMIN_PASSWORD) and the agents of the code; idempotent."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         except first_data.NotPrepared as error:
             raise CommandError(str(error)) from error
         ensure_roles()
+        load_price_list()
         agents = sync_agents()
         self.stdout.write(_("The database is ready. Agents of the code: %(names)s.") % {"names": ", ".join(agents)})
         # A made-up password would stand in the log of the deploy.

@@ -96,6 +96,9 @@ class Command(BaseCommand):
     def _show(self, event: Event) -> None:
         match event.kind:
             case TaskEvent.Kind.MESSAGE:
+                if event.data.get("restart"):
+                    self.stdout.write("")
+                    self.stderr.write("↺")
                 self.stdout.write(event.data.get("text", ""), ending="")
                 self.stdout.flush()
             case TaskEvent.Kind.TOOL_CALL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 import urllib.error
@@ -105,6 +106,8 @@ class Platform:
             metrics.clear(settings.METRICS_DIR)
         # The children write into pipes; what is readable here is decided by this terminal.
         os.environ.setdefault("LOG_FORMAT", settings.LOG_FORMAT)
+        # glibc would give every few threads a heap of their own, each as large as it has ever been.
+        os.environ.setdefault("MALLOC_ARENA_MAX", "2")
         if valkey := self.home.embedded_valkey(os.environ):
             self.supervisor.add(Child("valkey", valkey.command(), stop_after=5))
             valkey.wait()
@@ -154,6 +157,8 @@ class Platform:
             sys.executable, "-m", "celery", "--quiet", "-A", "mutirao", "worker",
             "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS),
             "--queues", ",".join(broker_queue(queue) for queue in settings.WORKER_QUEUES),
+            # Two of one name cannot both be at one RabbitMQ.
+            "--hostname", f"{secrets.token_hex(4)}@%h",
             "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
         ]  # fmt: skip
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.audit import Actor
 from agents.memory.data import Posted
 from agents.memory.exchanges import exchange_of
+from agents.memory.feedback import reject_answer
 from agents.memory.models import Conversation, Message
 from agents.memory.services import SERIAL_PREFIX, edit_message, post_message, regenerate
 from agents.tasks.exceptions import IdempotencyConflict, IllegalTransition
@@ -114,6 +115,18 @@ def again(request: ChatRequest, pk: UUID) -> HttpResponse:
     except replies.REFUSALS as error:
         return replies.refused(request, error, back=message.conversation)
     return _turn(request, posted.message) if request.htmx else redirect(replies.address_of(posted.message))
+
+
+@require_POST
+@signed_in
+def wrong(request: ChatRequest, pk: UUID) -> HttpResponse:
+    """A thumbs-down for the answer."""
+    message = own_message(request.user, pk)
+    try:
+        reject_answer(message=message, owner=request.user, actor=Actor.of(request))
+    except replies.REFUSALS as error:
+        return replies.refused(request, error, back=message.conversation)
+    return _turn(request, message) if request.htmx else redirect(replies.address_of(message))
 
 
 @require_POST

@@ -17,6 +17,7 @@ urlpatterns = [
     path("messages/<uuid:pk>/whole/", messages.whole, name="chat-whole"),
     path("messages/<uuid:pk>/edit/", messages.edit, name="chat-edit"),
     path("messages/<uuid:pk>/again/", messages.again, name="chat-again"),
+    path("messages/<uuid:pk>/wrong/", messages.wrong, name="chat-wrong"),
     path("tasks/<uuid:pk>/stop/", messages.stop, name="chat-stop"),
     path("tasks/<uuid:pk>/events", events.events, name="chat-events"),
 ]

@@ -29,6 +29,7 @@ from agents.webhooks.signing import new_secret
 from agents.worker.models import WorkerProcess
 from foundation.models import new_id
 from telemetry.models import Span
+from tests.parts.cached import CachedMonth
 
 PASSWORD = "a-day-of-work-2026"
 PEOPLE = (("ana", "operator", True), ("bruno", "member", False), ("carla", "member", False))
@@ -112,12 +113,16 @@ class Day:
     def tasks(self, count: int, *, bare: bool) -> None:
         """More by day than by night; one in ten fails, a few still run."""
         made = [self._task(number, count) for number in range(count)]
-        Task.objects.bulk_create(made, batch_size=500)
         if bare:
+            Task.objects.bulk_create(made, batch_size=500)
             return
+        month = CachedMonth(self.now, self.versions, QUESTIONS)
+        calls = [self._call(task, month) for task in made if task.fence]
+        Task.objects.bulk_create(made, batch_size=500)
+        month.fill()
         Attempt.objects.bulk_create([self._attempt(task) for task in made if task.fence], batch_size=500)
         TaskEvent.objects.bulk_create([event for task in made for event in self._events(task)], batch_size=500)
-        ModelCall.objects.bulk_create([self._call(task) for task in made if task.fence], batch_size=500)
+        ModelCall.objects.bulk_create(calls, batch_size=500)
         Span.objects.bulk_create([span for task in made if task.finished_at for span in self._spans(task)])
 
     def _task(self, number: int, count: int) -> Task:
@@ -181,14 +186,21 @@ class Day:
             if at
         ]
 
-    def _call(self, task: Task) -> ModelCall:
+    def _call(self, task: Task, month: CachedMonth) -> ModelCall:
+        """Of a task that is done, perhaps one that the cache answered: then the task has spent nothing either."""
         latency = self.chance.uniform(300, 5000)
-        return ModelCall(
-            task_id=task.pk, fence=1, agent_version_id=task.agent_version_id, owner_id=task.owner_id, provider="local",
-            model="smollm2-135m", started_at=task.started_at or task.created_at, latency_ms=latency,
-            first_token_ms=latency / 6, input_tokens=task.input_tokens, output_tokens=task.output_tokens,
-            cost=task.cost, outcome="failed" if task.status == "failed" else "succeeded", trace_id=task.trace_id,
+        call = ModelCall(
+            task_id=task.pk, fence=1, agent_id=task.agent_id, agent_version_id=task.agent_version_id,
+            owner_id=task.owner_id, provider="local", model="smollm2-135m", trace_id=task.trace_id,
+            started_at=task.started_at or task.created_at, latency_ms=latency, first_token_ms=latency / 6,
+            input_tokens=task.input_tokens, output_tokens=task.output_tokens, cost=task.cost,
+            outcome="failed" if task.status == "failed" else "succeeded",
         )  # fmt: skip
+        for name, value in (month.columns() if task.status == "succeeded" else {}).items():
+            setattr(call, name, value)
+        task.input_tokens, task.output_tokens = call.input_tokens, call.output_tokens
+        task.cost = Decimal(call.cost or 0)
+        return call
 
     def _spans(self, task: Task) -> list[Span]:
         """The attempt, its step, and the model call in it."""
