@@ -19,11 +19,13 @@ from agents.cache import thresholds
 from agents.circuits import protection
 from agents.gateway import prices, routing
 from agents.tasks import queues, slots
-from tests import emptying, prepared
+from tests import emptying, overriding, prepared
 from tests.environment import GIVEN
 from tests.ready_roles import ready_roles
 
 Api = Callable[[User], APIClient]
+
+overriding.install()
 
 
 def _person(name: str, *roles: str, is_staff: bool = False, is_superuser: bool = False) -> User:
