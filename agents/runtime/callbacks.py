@@ -11,9 +11,8 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 from langgraph.constants import TAG_HIDDEN
 
-from agents.runtime.connections import release_connections
 from agents.runtime.run import Run
-from foundation.threads import close_connections
+from foundation.threads import close_connections, release_connections
 from telemetry.models import Span
 from telemetry.spans import OpenSpan, open_span
 

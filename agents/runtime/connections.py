@@ -64,15 +64,6 @@ def close_borrowed() -> None:
             _idle.pop().close()
 
 
-def release_connections() -> None:
-    """Gives this thread's pooled connections back, so that a model call does not hold one. SQLite's stay open, unlike
-    with `foundation.threads.close_connections`, which is for a thread that is not coming back.
-    """
-    for connection in connections.all(initialized_only=True):
-        if _is_pooled(connection) and not connection.in_atomic_block:
-            connection.close()
-
-
 def _new_wrapper() -> BaseDatabaseWrapper:
     wrapper = connections.create_connection(DEFAULT_DB_ALIAS)
     wrapper.inc_thread_sharing()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 from agents.definitions.services import get_usable_agent
-from agents.runtime.connections import release_connections
 from agents.runtime.exceptions import ChildFailed, NoRun
 from agents.runtime.pausing import CHILDREN, pause
 from agents.runtime.run import Run
@@ -16,6 +15,7 @@ from agents.tasks.models import Priority, Status, Task
 from agents.tasks.services import known_task, submit
 from agents.tools.context import RunContext
 from agents.tools.context import current_run as tools_of_caller
+from foundation.threads import release_connections
 
 Asked = tuple[str, Any]
 """An agent's slug, and its input."""

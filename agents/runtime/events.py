@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agents.runtime.connections import lent_connection, release_connections
+from agents.runtime.connections import lent_connection
 from agents.runtime.json_values import storable
 from agents.tasks.data import NewEvent
 from agents.tasks.models import TaskEvent
+from foundation.threads import release_connections
 
 WAIT_SECONDS = 0.05
 MOST_WAITING = 40

@@ -14,7 +14,6 @@ from langgraph.types import Interrupt
 from agents.definitions.policy import Policy
 from agents.definitions.services import agent_version_data
 from agents.runtime.callbacks import RunCallbacks
-from agents.runtime.connections import release_connections
 from agents.runtime.control import RunControl
 from agents.runtime.events import EventWriter
 from agents.runtime.exceptions import ReviewWanted
@@ -31,6 +30,7 @@ from agents.tasks.exceptions import LeaseLost
 from agents.tasks.measuring import parent_of
 from agents.tasks.services import append_events
 from agents.tools.context import RunContext, running
+from foundation.threads import release_connections
 from telemetry.models import Span
 from telemetry.spans import attempt_span_id, span, trace
 

@@ -24,14 +24,13 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.base import Checkpoint as GraphState
 from langgraph.constants import START
 
-from agents.runtime.connections import release_connections
 from agents.runtime.group_commit import PATIENCE_SECONDS, GroupCommit
 from agents.runtime.json_values import storable
 from agents.runtime.models import Checkpoint, CheckpointWrite
 from agents.runtime.querysets import CheckpointQuerySet, Key
 from agents.runtime.serializer import PLAIN, serializer_for
 from agents.runtime.storage import CheckpointRow, Fence, Row, WriteRow, store
-from foundation.threads import close_connections
+from foundation.threads import close_connections, release_connections
 
 PendingWrites = dict[Key, list[PendingWrite]]
 P = ParamSpec("P")

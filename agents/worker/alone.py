@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import structlog
 from django.conf import settings
 
-from agents.runtime.connections import release_connections
 from agents.tasks.services import reserve_suspects
 from agents.worker.keeper import Keeper
 from foundation import batches
+from foundation.threads import release_connections
 
 logger = structlog.get_logger(__name__)
 

@@ -17,7 +17,6 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from accounts.seals import tend
-from agents.runtime.connections import release_connections
 from agents.runtime.housekeeping import forget_finished
 from agents.schedules import services as schedules
 from agents.tasks import services as tasks
@@ -26,7 +25,7 @@ from agents.worker.keeper import Keeper
 from agents.worker.models import WorkerProcess
 from foundation import batches
 from foundation.pruning import prune
-from foundation.threads import close_connections
+from foundation.threads import close_connections, release_connections
 from telemetry.farewell import send_the_rest
 from telemetry.serving import serve
 

@@ -9,7 +9,6 @@ from functools import partial
 import structlog
 from django.db import OperationalError
 
-from agents.runtime.connections import release_connections
 from agents.runtime.control import RunControl, RunInterrupted
 from agents.runtime.execution import execute
 from agents.runtime.failures import failure_of
@@ -21,6 +20,7 @@ from agents.tasks.exceptions import LeaseLost
 from agents.tasks.models import Status
 from agents.worker.keeper import Keeper
 from agents.worker.stories import story_of
+from foundation.threads import release_connections
 from telemetry.errors import report_error
 
 logger = structlog.get_logger(__name__)

@@ -266,6 +266,18 @@ class Fleet(Site):
         with closing(sqlite3.connect(self.home / "mutirao.sqlite3", timeout=30, isolation_level=None)) as connection:
             return connection.execute(query).fetchall()
 
+    def takes_writes(self) -> bool:
+        """Whether nobody sits on the one lock that all who write to SQLite need."""
+        if "DATABASE_URL" in self.environ:
+            return True
+        with closing(sqlite3.connect(self.home / "mutirao.sqlite3", timeout=2, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
+
     def statuses(self, tasks: Iterable[str]) -> Counter[str]:
         """How many of these tasks are in which state; "lost" if they are in none."""
         found = {str(uuid.UUID(str(row[0]))): row[1] for row in self.rows("SELECT id, status FROM agents_tasks_task")}

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from foundation.capacity import LEASE_SECONDS, Capacity, CapacityFull, Caps
 from foundation.loads import Load, Loads, LocalLoads, RedisLoads
-from tests.foundation.test_breakers import PATIENCE_SECONDS, Clock
+from tests.foundation.breaking import PATIENCE_SECONDS, Clock
 
 PLACES = 3
 

@@ -14,7 +14,7 @@ from foundation import circuit_rules as rules
 from foundation.breakers import CircuitOpen, Circuits, Permission, Transition
 from foundation.circuit_rules import CLOSED, HALF_OPEN, OPEN, Circuit
 from foundation.shared_state import LocalStore, RedisStore, Store
-from tests.foundation.test_breakers import PATIENCE_SECONDS, POLICY, Clock, Counting, circuits_of, fail, is_refused
+from tests.foundation.breaking import PATIENCE_SECONDS, POLICY, Clock, Counting, circuits_of, fail, is_refused
 
 
 @pytest.fixture

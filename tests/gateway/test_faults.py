@@ -126,10 +126,10 @@ def test_whole_answers_fall_back_too(name: str, upstream: Upstream, model: Model
 
 def test_a_whole_answer_that_never_comes_leaves_time_for_another_deployment(upstream: Upstream, model: Model) -> None:
     _script(upstream, _broken(faults.stalled()))
-    asked = model(route("main", deployment("bad"), deployment("good"), deadline_seconds=1.0))
+    asked = model(route("main", deployment("bad"), deployment("good"), deadline_seconds=3.0))
     began = time.monotonic()
     assert asked.invoke("hi").text == TEXT
-    assert 0.4 <= time.monotonic() - began < 1.0
+    assert 1.2 <= time.monotonic() - began < 3.0
 
 
 def test_a_refused_connection_is_passed_by(upstream: Upstream, model: Model, settings: Any) -> None:

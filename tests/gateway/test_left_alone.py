@@ -160,7 +160,7 @@ def test_who_has_less_time_than_that_does_not_wait(upstream: Upstream, model: Mo
     began = time.monotonic()
     with pytest.raises(AllDeploymentsOpen):
         model(target, deadline=began + 1).invoke("hi")
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1
 
 
 def test_the_word_of_a_probe_is_waited_for_only_a_moment(upstream: Upstream, model: Model) -> None:

@@ -19,7 +19,7 @@ from foundation.capacity import LEASE_SECONDS, Capacity
 from foundation.circuit_rules import CLOSED, OPEN, Circuit
 from foundation.loads import LocalLoads
 from foundation.shared_state import LocalStore
-from tests.foundation.test_breakers import Clock
+from tests.foundation.breaking import Clock
 from tests.gateway.conftest import Model
 from tests.gateway.routes import deployment, route
 from tests.upstream.client import Upstream

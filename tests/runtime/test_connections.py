@@ -11,9 +11,10 @@ from django.db import DatabaseError, connection, connections, transaction
 from langgraph.graph import START, StateGraph
 
 from agents.definitions.definition import AgentDefinition
-from agents.runtime.connections import MOST_IDLE, borrowed_connection, close_borrowed, release_connections
+from agents.runtime.connections import MOST_IDLE, borrowed_connection, close_borrowed
 from agents.runtime.control import RunControl
 from agents.runtime.execution import RunResult, execute
+from foundation.threads import release_connections
 from tests.runtime.conftest import Answers, Desk, until
 from tests.runtime.test_execution import Clerk, Numbers, agent
 
