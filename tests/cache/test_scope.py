@@ -19,6 +19,8 @@ from agents.definitions.cache_policy import CachePolicy
 from agents.gateway.answers import ModelRequest
 from tests.cache.fakes import request
 
+pytestmark = pytest.mark.embedded
+
 PAIRS = 10_000
 Made = tuple[ModelRequest, CachePolicy]
 
@@ -140,7 +142,6 @@ def _same_again(made: Made, chance: random.Random) -> Made:
     return replace(made[0], messages=messages, streamed=not made[0].streamed, **mixed), made[1]
 
 
-@pytest.mark.once
 def test_requests_that_differ_in_any_part_of_the_scope_share_nothing() -> None:
     chance, seen = random.Random(6), dict.fromkeys(DIFFERENCES, 0)
     for number in range(PAIRS):

@@ -23,6 +23,8 @@ from foundation.addresses import Ip, parse_allowed
 from mutirao.embedded import free_port
 from tests.foundation.receiver import Receiver, saying
 
+pytestmark = pytest.mark.embedded
+
 PUBLIC = "93.184.215.14"
 Serve = Callable[..., "Receiver"]
 

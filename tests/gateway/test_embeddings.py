@@ -26,6 +26,8 @@ from agents.gateway.exceptions import (
     UnknownProvider,
 )
 
+pytestmark = pytest.mark.embedded
+
 
 def test_rows_have_unit_length_and_like_texts_are_near() -> None:
     rows = embed(["How do I pay?", "What is the way to pay?", "The moon is round."])

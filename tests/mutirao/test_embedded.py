@@ -12,6 +12,8 @@ import redis
 from mutirao import embedded
 from mutirao.embedded import EmbeddedValkey, ValkeyNotFound, find_server
 
+pytestmark = pytest.mark.embedded
+
 
 @pytest.fixture(params=["path", "wheel"])
 def any_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -11,6 +11,8 @@ from cryptography.fernet import Fernet
 from mutirao.secret_files import SecretFileError, read_secret_files, with_password
 from tests.site import manage
 
+pytestmark = pytest.mark.embedded
+
 
 def _read(environ: dict[str, str]) -> dict[str, str]:
     read_secret_files(environ)

@@ -10,8 +10,11 @@ import time
 from collections.abc import Callable
 
 import psutil
+import pytest
 
 from mutirao.supervisor import Child, Supervisor
+
+pytestmark = pytest.mark.embedded
 
 DEADLINE_SECONDS = 20
 

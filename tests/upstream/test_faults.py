@@ -16,6 +16,8 @@ from tests.upstream import client, faults
 from tests.upstream.client import Upstream
 from tests.upstream.script import Behaviour, Fault
 
+pytestmark = pytest.mark.embedded
+
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 
 

@@ -20,6 +20,8 @@ from tests.upstream import client, faults
 from tests.upstream.client import Upstream
 from tests.upstream.script import OTHERS, Behaviour, Call
 
+pytestmark = pytest.mark.embedded
+
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 QUICK = Behaviour(latency=0)
 

@@ -8,6 +8,8 @@ import pytest
 
 from agents.cache.semantic.calibration import calibrated_threshold, threshold_for_traps, upper_bound, wilson
 
+pytestmark = pytest.mark.embedded
+
 
 def test_the_bound_is_the_exact_one() -> None:
     assert upper_bound(0, 299, confidence=0.95) == pytest.approx(1 - 0.05 ** (1 / 299), abs=1e-6)

@@ -11,6 +11,8 @@ from agents.cache.semantic.data import Prepared, dialogue_of
 from agents.cache.semantic.training import labelled
 from agents.cache.semantic.verifier import compare, prepare
 
+pytestmark = pytest.mark.embedded
+
 
 @pytest.mark.parametrize(
     "given",
