@@ -11,19 +11,11 @@ from rest_framework import serializers
 from agents.gateway.evidence import without_words
 from agents.gateway.models import CacheWhy, Credential, Deployment, ModelCall, Price, Route, RouteStep, Tier
 from agents.tasks.serializers import AnyField, ObjectField
-from foundation.serializers import StrictSerializer
+from foundation.serializers import TakenSerializer
 
 MONEY: dict[str, Any] = {"max_digits": 14, "decimal_places": 6, "min_value": Decimal(0)}
 SECONDS: dict[str, Any] = {"min_value": 0.1, "max_value": 86_400, "required": False, "allow_null": True}
 CAP: dict[str, Any] = {"min_value": 1, "max_value": 2_000_000_000, "required": False, "allow_null": True}
-
-
-class _Taken(StrictSerializer):
-    """Only taken, never shown."""
-
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        """See above."""
-        raise NotImplementedError
 
 
 class ModelCredentialSerializer(serializers.ModelSerializer[Credential]):
@@ -44,7 +36,7 @@ class ModelCredentialSerializer(serializers.ModelSerializer[Credential]):
         return row.changed_at is not None
 
 
-class ChangeModelCredentialSerializer(_Taken):
+class ChangeModelCredentialSerializer(TakenSerializer):
     """What may be changed; another address clears the secret, unless one is sent with it."""
 
     base_url = serializers.CharField(max_length=2000, allow_blank=True, required=False)
@@ -77,7 +69,7 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
         read_only_fields = fields
 
 
-class ChangeDeploymentSerializer(_Taken):
+class ChangeDeploymentSerializer(TakenSerializer):
     """What may be changed of a deployment."""
 
     provider = serializers.CharField(max_length=50, required=False)
@@ -124,7 +116,7 @@ class StepSerializer(serializers.ModelSerializer[RouteStep]):
         read_only_fields = fields
 
 
-class NewStepSerializer(_Taken):
+class NewStepSerializer(TakenSerializer):
     """A deployment by its name, and its weight."""
 
     deployment = serializers.CharField(max_length=63)
@@ -147,7 +139,7 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
         read_only_fields = fields
 
 
-class ChangeRouteSerializer(_Taken):
+class ChangeRouteSerializer(TakenSerializer):
     """What may be changed of a route. Steps replace all that there were."""
 
     description = serializers.CharField(max_length=2000, allow_blank=True, required=False)
@@ -181,7 +173,7 @@ class PriceSerializer(serializers.ModelSerializer[Price]):
         read_only_fields = fields
 
 
-class NewPriceSerializer(_Taken):
+class NewPriceSerializer(TakenSerializer):
     """A new price; those that were valid before stay in the history."""
 
     provider = serializers.CharField(max_length=50)

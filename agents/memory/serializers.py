@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from agents.memory.models import Conversation, Message
-from foundation.serializers import StrictSerializer
+from foundation.serializers import TakenSerializer
 
 
 class MessageSerializer(serializers.ModelSerializer[Message]):
@@ -34,22 +34,14 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
         read_only_fields = fields
 
 
-class ConversationRenameSerializer(StrictSerializer):
+class ConversationRenameSerializer(TakenSerializer):
     """What may be changed of a conversation."""
 
     title = serializers.CharField(max_length=200)
 
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Only taken, never shown."""
-        raise NotImplementedError
 
-
-class ConversationStartSerializer(StrictSerializer):
+class ConversationStartSerializer(TakenSerializer):
     """What begins a conversation."""
 
     agent = serializers.CharField(max_length=63, help_text=_("The agent's slug."))
     title = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
-
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Only taken, never shown."""
-        raise NotImplementedError

@@ -12,7 +12,7 @@ from agents.schedules.models import LEAST_SECONDS, MOST_SECONDS, Schedule, Sched
 from agents.schedules.services import next_runs
 from agents.tasks.models import Priority
 from agents.tasks.serializers import MOST_METADATA_BYTES, InputField, ObjectField
-from foundation.serializers import StrictSerializer
+from foundation.serializers import TakenSerializer
 
 PRIORITIES = [priority.name.lower() for priority in Priority]
 SHOWN = 5
@@ -62,7 +62,7 @@ class ScheduleWithNextRunsSerializer(ScheduleSerializer):
         return next_runs(schedule, SHOWN)
 
 
-class ScheduleChangeSerializer(StrictSerializer):
+class ScheduleChangeSerializer(TakenSerializer):
     """What may be said of a schedule. `cron` and `every_seconds` exclude each other."""
 
     name = serializers.CharField(max_length=100, required=False)
@@ -102,10 +102,6 @@ class ScheduleChangeSerializer(StrictSerializer):
         if len(str(value)) > MOST_METADATA_BYTES:
             raise serializers.ValidationError(_("The metadata are too large."))
         return value
-
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Only taken, never shown."""
-        raise NotImplementedError
 
 
 class NewScheduleSerializer(ScheduleChangeSerializer):

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from agents.webhooks.models import STATUSES, Delivery, DeliveryAttempt, Endpoint, without_path
 from agents.webhooks.services import LONGEST_OVERLAP
-from foundation.serializers import StrictSerializer
+from foundation.serializers import TakenSerializer
 
 Plain = serializers.Serializer[Any]
 
@@ -57,15 +57,7 @@ class IssuedEndpointSerializer(EndpointSerializer):
         fields: ClassVar = [*EndpointSerializer.Meta.fields, "secret"]
 
 
-class _Taken(StrictSerializer):
-    """Only taken, never shown."""
-
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        """See above."""
-        raise NotImplementedError
-
-
-class ChangeEndpointSerializer(_Taken):
+class ChangeEndpointSerializer(TakenSerializer):
     """What may be changed of a receiver."""
 
     url = serializers.CharField(max_length=2000, required=False, help_text=_("https://…, public."))
@@ -90,7 +82,7 @@ class NewEndpointSerializer(ChangeEndpointSerializer):
     enabled = None  # type: ignore[assignment]  # a new one always is
 
 
-class RotateSecretSerializer(_Taken):
+class RotateSecretSerializer(TakenSerializer):
     """How long the old secret goes on signing."""
 
     overlap_seconds = serializers.IntegerField(

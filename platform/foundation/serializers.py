@@ -18,3 +18,11 @@ class StrictSerializer(serializers.Serializer[dict[str, Any]]):
         if unknown:
             raise serializers.ValidationError({name: [_("There is no such field.")] for name in unknown})
         return value
+
+
+class TakenSerializer(StrictSerializer):
+    """Only taken, never shown."""
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """There is nothing to show: a mistake of ours."""
+        raise NotImplementedError
