@@ -121,9 +121,12 @@ def _plain(value: Any) -> Any:
 
 def _targets_first(said: Mapping[str, Mapping[str, Any]]) -> list[str]:
     done: list[str] = []
+    begun: set[Any] = set()
 
     def put(name: Any) -> None:
-        if name in said and name not in done:
+        # Two routes may lead to each other, one for what is too long and one for what is refused.
+        if name in said and name not in begun:
+            begun.add(name)
             for field in ("longer_route", "refused_route"):
                 put(said[name][field])
             done.append(name)

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from agents.definitions.models import Agent
 from agents.gateway.models import Deployment, Price, Route
+from agents.gateway.portable import _targets_first
 from agents.gateway.services import steps_of
 from tests.gateway.settings_made import SECRET, a_credential, a_deployment, a_price, a_route
 
@@ -85,3 +86,8 @@ def test_what_cannot_be_is_refused(file: Path, kind: str, entry: dict[str, Any])
     with pytest.raises(CommandError):
         _run("apply", file)
     assert (Deployment.objects.count(), Route.objects.count(), Price.objects.count()) == (2, 2, 1)
+
+
+def test_two_routes_that_lead_to_each_other_are_exported_each_once() -> None:
+    said = {"a": {"longer_route": "b", "refused_route": None}, "b": {"longer_route": None, "refused_route": "a"}}
+    assert sorted(_targets_first(said)) == ["a", "b"]

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
+from agents.circuits.models import ForcedCircuit, State
 from agents.gateway.models import Credential, Deployment, ModelCall, Price, Route
 from agents.gateway.services import steps_of
 from tests.gateway.settings_made import ADDRESS, SECRET, a_credential, a_deployment, a_price, a_route
@@ -176,3 +177,10 @@ def test_lists_ask_few_questions(browser: Client, django_assert_max_num_queries:
     for name in ("route", "deployment", "credential", "price", "modelcall"):
         with django_assert_max_num_queries(12):
             assert browser.get(page(name, "changelist")).status_code == 200
+
+
+def test_the_list_says_that_a_breaker_is_held_open(browser: Client) -> None:
+    row = a_deployment()
+    ForcedCircuit.objects.create(key=f"deployment:{row.pk}", state=State.OPEN)
+    (shown,) = browser.get(page("deployment", "changelist")).context["cl"].result_list
+    assert shown.circuit_state == State.OPEN

@@ -16,8 +16,8 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from accounts.audit import Actor
-from agents.circuits import protection
 from agents.circuits.models import State
+from agents.circuits.services import states_of
 from agents.gateway import services
 from agents.gateway.admin.forms import CredentialForm, DeploymentForm, RouteForm, StepFormSet
 from agents.gateway.models import Credential, Deployment, Route, RouteStep
@@ -126,9 +126,9 @@ class DeploymentAdmin(SettingAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """With the states of their circuit breakers, asked for once."""
         changes = super().get_changelist_instance(request)
-        states = protection.circuits().states([_circuit_of(row) for row in changes.result_list])
+        states = states_of([_circuit_of(row) for row in changes.result_list])
         for row in changes.result_list:
-            row.circuit_state = states[_circuit_of(row)].state
+            row.circuit_state = states[_circuit_of(row)]
         return changes
 
     @display(description=gettext_lazy("circuit breaker"), label=CIRCUITS)
